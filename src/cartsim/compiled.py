@@ -1,0 +1,60 @@
+"""How clinical text becomes machine code, and how a stale cache is prevented.
+
+numba keeps compiled functions on disk and refreshes one only when *its own* file changes, not when a file that it
+calls does: a corrected equation could silently go on returning the old answer. So the cache folder is named after
+a hash of all compiled sources. With `NUMBA_DISABLE_JIT=1` the very same text runs as plain Python.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+PACKAGE = Path(__file__).parent
+#: Every file that holds compiled text or declares what it reads.
+SOURCES = ("terms.py", "compiled.py", "draws.py", "cohort.py", "drivers/batch.py", "model")
+
+
+def source_hash(package: Path = PACKAGE) -> str:
+    """sha256 (16 hex digits) over the text of all compiled sources under `package`."""
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        place = package / name
+        for file in sorted(place.glob("*.py")) if place.is_dir() else [place]:
+            digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept: `CARTSIM_CACHE`, else the user's cache, else the temporary folder."""
+    root = os.environ.get("CARTSIM_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    base = Path(root) if root else Path.home() / ".cache"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        if not os.access(base, os.W_OK):
+            raise PermissionError(base)
+    except OSError:
+        base = Path(tempfile.gettempdir())
+    return base / "cartsim" / f"compiled-{source_hash()}"
+
+
+def is_cold() -> bool:
+    """True when nothing has been compiled yet for these sources."""
+    folder = cache_folder()
+    return not folder.exists() or not any(folder.rglob("*.nbc"))
+
+
+# numba reads its cache folder once, at import: it must be set before.
+os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())
+
+import numba  # noqa: E402
+
+UNCOMPILED = bool(numba.config.DISABLE_JIT)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Compile without fast-math: same bits as the uncompiled text, and infinities mean what they say."""
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)

@@ -1,0 +1,192 @@
+"""The vocabulary: every code that more than one room must agree on.
+
+A number stored in a Parquet file or compared in compiled code means the same thing everywhere only if it is
+named once. Codes are frozen: a new meaning takes a new number, an old number is never given away again.
+"""
+
+from enum import IntEnum, IntFlag
+
+HOURS_PER_DAY = 24.0
+#: Slack for "at least this long" on the course's clock: far below a second, far above rounding.
+TIME_SLACK_D = 1e-9
+#: Slack on a drive (natural-log intensity) when bounding where it can be seen.
+DRIVE_SLACK = 1e-9
+MAX_RULES = 64
+MAX_ACTIONS = 64
+MAX_STEPS = 8
+#: Levels 0-5 of a sign; axes with fewer repeat the last.
+MAX_LEVELS = 6
+MAX_PROPHYLAXIS = 32
+
+DISCLAIMER = "Hypothesis tool, not bedside advice: simulated subjects, assumed and calibrated numbers."
+
+
+class CrsScale(IntEnum):
+    """Grading scale of cytokine release syndrome (CLINICAL A1, A3)."""
+
+    ASTCT2019 = 0
+    LEE2014 = 1
+    PENN = 2
+    CTCAE5 = 3
+    CARTOX2018 = 4
+
+
+class NeuroScale(IntEnum):
+    """Narrow ICANS and the wide CTCAE neurologic event are different endpoints and never pooled."""
+
+    ASTCT2019 = 0
+    CTCAE = 1
+
+
+class Axis(IntEnum):
+    """Organ axes of CRS; each has ordinal levels, and a scale is a lookup over them."""
+
+    BP_SUPPORT = 0
+    OXYGEN = 1
+    LIVER = 2
+    KIDNEY = 3
+
+
+class BpSupport(IntEnum):
+    """Haemodynamic support, level H."""
+
+    NONE = 0
+    ONE_BOLUS = 1
+    REPEATED_BOLUSES = 2
+    LOW_DOSE_PRESSOR = 3
+    HIGH_DOSE_PRESSOR = 4
+    SEVERAL_PRESSORS = 5
+
+
+class Oxygen(IntEnum):
+    """Respiratory support, level O."""
+
+    NONE = 0
+    LOW_FLOW = 1
+    HIGH_FLOW = 2
+    CPAP = 3
+    VENTILATOR = 4
+
+
+class Syndrome(IntEnum):
+    """What an episode or an order is about."""
+
+    CRS = 0
+    ICANS = 1
+    NE = 2
+
+
+class Drug(IntEnum):
+    """Drugs that a policy may order."""
+
+    TOCILIZUMAB = 0
+    DEXAMETHASONE = 1
+    METHYLPREDNISOLONE = 2
+    ANAKINRA = 3
+
+
+class Setting(IntEnum):
+    """Where the subject is; decides how often it is assessed."""
+
+    HOME = 0
+    CLINIC = 1
+    WARD = 2
+    ICU = 3
+
+
+class Ask(IntFlag):
+    """What a course says to its driver. One bit each, so that several wait in an outbox in a fixed order."""
+
+    NOTHING = 0
+    RELEASE_ICU = 1
+    RELEASE_WARD = 2
+    CANCEL_TOCILIZUMAB = 4
+    CANCEL_ICU = 8
+    CANCEL_WARD = 16
+    WARD_BED = 32
+    ICU_BED = 64
+    TOCILIZUMAB = 128
+    DONE = 256
+    FLUSH = 512
+
+
+class Change(IntEnum):
+    """Kind of a row in the log of changes."""
+
+    INFUSION = 0
+    SIGNS = 1
+    ORDER = 2
+    ADMIT = 3
+    ICU_IN = 4
+    ICU_OUT = 5
+    DISCHARGE = 6
+    SEIZURE = 7
+    STEROID_TAPER = 8
+    STEROID_STOP = 9
+    ANAKINRA_STOP = 10
+    DEATH = 11
+    END = 12
+
+
+class Cause(IntEnum):
+    """Cause of death."""
+
+    ALIVE = 0
+    CRS = 1
+    ICANS = 2
+    OTHER = 3
+
+
+class EventType(IntEnum):
+    """`evtype` of a time-to-event row (SAVVY coding)."""
+
+    CENSORED = 0
+    EVENT = 1
+    DEATH = 2
+    OTHER = 3
+
+
+class Decision(IntEnum):
+    """Addresses of random numbers. Below 64: drawn once per subject (Sobol' may serve them); above: by occurrence."""
+
+    CRS_AMPLITUDE = 0
+    ICANS_AMPLITUDE = 1
+    CRS_PEAK_TIME = 2
+    ICANS_LAG = 3
+    CRS_DECLINE = 4
+    ICANS_DECLINE = 5
+    BP_OFFSET = 6
+    OXYGEN_OFFSET = 7
+    TOCILIZUMAB_RESPONSE = 8
+    TOCILIZUMAB_SIZE = 9
+    STEROID_SIZE = 10
+    ADHERENCE = 11
+    CRS_ASCENT = 12
+    DEATH = 13
+    LIVER_OFFSET = 14
+    KIDNEY_OFFSET = 15
+    OTHER_FEVER = 16
+    OTHER_FEVER_ONSET = 17
+    OTHER_FEVER_LENGTH = 18
+    IV_FEVER = 19
+    COMORBIDITY = 20
+    ORDER_DELAY = 21
+    SEIZURE = 22
+    DEATH_CAUSE = 23
+    AGE = 32
+    WEIGHT = 33
+    SEX = 34
+    BURDEN = 35
+    LDH = 36
+    FERRITIN = 37
+    CRP = 38
+    PLATELETS = 39
+    CREATININE = 40
+    PRIOR_NEURO = 41
+    CELL_DOSE = 42
+    ICE_ERROR = 64
+    ARRIVAL = 65
+    BOOTSTRAP = 66
+
+
+BASELINE_DECISIONS = 64
