@@ -1,0 +1,1 @@
+"""The evidence registry: every clinical number, with its unit, status and source."""
