@@ -1,0 +1,1 @@
+"""The clinic: compiled text of disease, drugs, signs, grading, rules and course."""

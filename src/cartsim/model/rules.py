@@ -1,0 +1,128 @@
+"""A policy at work: rules walked in order over what was seen, nothing drawn, nothing hidden.
+
+Policies are deterministic. Who adheres, who is frail and who has a high burden was decided with the subject and
+stands in `eligible`, one bit a rule.
+"""
+
+import math
+
+import numpy as np
+
+from cartsim.compiled import compiled
+from cartsim.model.orders import order_regimen, order_tocilizumab
+from cartsim.terms import HOURS_PER_DAY, TIME_SLACK_D, Ask, BpSupport, Drug
+
+_TOCI = int(Drug.TOCILIZUMAB)
+_ASK_TOCI = int(Ask.TOCILIZUMAB)
+_PRESSOR = int(BpSupport.LOW_DOSE_PRESSOR)
+_ONE = np.uint64(1)
+
+
+@compiled
+def improved(p: np.record, c: np.record, t: float) -> int:
+    """Better than at the last order: a lower grade, or afebrile for a while off pressors and on no more oxygen."""
+    if c.ref_crs < 0:
+        return 0
+    if c.crs_policy <= c.ref_crs - p.improved_grades:
+        return 1
+    if t - c.afebrile_since < p.improved_afebrile_h / HOURS_PER_DAY - TIME_SLACK_D:
+        return 0
+    calm = c.level[0] < _PRESSOR and c.level[0] <= c.ref_bp and c.level[1] <= c.ref_oxygen
+    return 1 if calm else 0
+
+
+@compiled
+def _within(value: int, low: int, high: int) -> bool:
+    return low <= value <= high
+
+
+@compiled
+def holds(c: np.record, rule: np.record, temperature: float) -> bool:
+    """The part of a rule that `for_d` asks to persist: grades, signs, temperature."""
+    return (
+        _within(c.crs_policy, rule.crs_lo, rule.crs_hi)
+        and _within(c.icans, rule.icans_lo, rule.icans_hi)
+        and _within(c.ne, rule.ne_lo, rule.ne_hi)
+        and _within(c.level[0], rule.bp_lo, rule.bp_hi)
+        and _within(c.level[1], rule.oxygen_lo, rule.oxygen_hi)
+        and _within(c.level[2], rule.liver_lo, rule.liver_hi)
+        and _within(c.level[3], rule.kidney_lo, rule.kidney_hi)
+        and _within(c.neuro, rule.neuro_lo, rule.neuro_hi)
+        and (rule.fever < 0 or rule.fever == c.fever)
+        and temperature >= rule.temperature_min
+    )
+
+
+@compiled
+def _long_enough(since: float, t: float, wanted: float) -> bool:
+    return wanted < 0.0 or t - since >= wanted - TIME_SLACK_D
+
+
+@compiled
+def is_due(c: np.record, rule: np.record, t: float, held: float, is_improved: int) -> bool:
+    """The part of a rule that looks at clocks and at what was given. `inf` in a clock means it never happened."""
+    if t - held < rule.for_d - TIME_SLACK_D:
+        return False
+    if rule.since_onset_d > 0.0 and not (
+        c.ep_open[0] and t - c.ep_start[0] >= rule.since_onset_d - TIME_SLACK_D
+    ):
+        return False
+    if rule.onset_before_d < math.inf and not (c.ep_open[0] and c.ep_start[0] < rule.onset_before_d):
+        return False
+    if not _long_enough(c.toci_t, t, rule.since_first_toci_d):
+        return False
+    if rule.since_last_toci_d >= 0.0 and not (
+        c.toci_doses > 0 and t - c.toci_last_t >= rule.since_last_toci_d - TIME_SLACK_D
+    ):
+        return False
+    if not _long_enough(c.steroid_first_t, t, rule.since_first_steroid_d):
+        return False
+    if rule.awaiting_toci_d >= 0.0 and not (
+        c.waiting & _ASK_TOCI and t - c.asked_toci_t >= rule.awaiting_toci_d - TIME_SLACK_D
+    ):
+        return False
+    return (
+        _within(c.toci_doses, rule.toci_lo, rule.toci_hi)
+        and _within(c.steroid_doses, rule.steroid_lo, rule.steroid_hi)
+        and _within(c.anakinra_doses, rule.anakinra_lo, rule.anakinra_hi)
+        and (rule.improved < 0 or rule.improved == is_improved)
+    )
+
+
+@compiled
+def walk_rules(
+    clinic: np.record, s: np.record, c: np.record, log: np.record, t: float, temperature: float
+) -> int:
+    """Apply every rule to this assessment; 1 when some rule asks for intensive care."""
+    p = clinic.par
+    icu = 0
+    is_improved = improved(p, c, t)
+    c.any_held = 0
+    for r in range(clinic.n_rules):
+        rule = clinic.rules[r]
+        if not (c.eligible >> np.uint64(r)) & _ONE or not holds(c, rule, temperature):
+            c.held[r] = math.inf
+            continue
+        if c.held[r] == math.inf:
+            c.held[r] = t
+        c.any_held = 1
+        if not is_due(c, rule, t, c.held[r], is_improved):
+            continue
+        if rule.icu:
+            icu = 1
+        if rule.action < 0:
+            continue
+        if clinic.actions[rule.action].drug == _TOCI:
+            order_tocilizumab(clinic, s, c, log, t, rule, is_improved)
+        else:
+            order_regimen(clinic, s, c, log, t, rule)
+    return icu
+
+
+@compiled
+def forget_rules(clinic: np.record, c: np.record) -> None:
+    """Nothing is seen any more: no condition holds."""
+    if c.any_held:
+        for r in range(clinic.n_rules):
+            c.held[r] = math.inf
+        c.any_held = 0
