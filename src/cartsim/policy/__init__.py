@@ -1,0 +1,1 @@
+"""Management policies as data: rules in YAML, checked, shown as a table, compiled to arrays."""
