@@ -1,0 +1,22 @@
+"""Why: one place to ask for a table by its name."""
+
+import pyarrow as pa
+
+from cartsim.record.baseline import ADSL
+from cartsim.record.kinds import Table
+from cartsim.record.result_tables import RESULTS
+from cartsim.record.subject_tables import SUBJECT_LOGS
+
+TABLES: dict[str, Table] = {t.name: t for t in (ADSL, *SUBJECT_LOGS, *RESULTS)}
+
+
+def table(name: str) -> Table:
+    """The declared table of that name; KeyError names those there are."""
+    if name not in TABLES:
+        raise KeyError(f"no table {name!r}; there are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def schema(name: str) -> pa.Schema:
+    """Arrow schema of a table, label, unit and description in each field's metadata."""
+    return table(name).schema
