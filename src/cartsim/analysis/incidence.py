@@ -1,0 +1,201 @@
+"""How many have had it by day t, when death can come first.
+
+One minus Kaplan-Meier answers a question about subjects who cannot die; with death competing it overstates. The
+estimators here take counts by exact time, so tied times (assessments share a grid) are treated as ties, and blocks
+of subjects merge by adding counts.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartsim.analysis.intervals import LEVEL, NONE, Interval, median_ranks, normal_quantile, wilson
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_COMPACT_ABOVE = 65536
+
+
+def _tally(values: Floats, counts: Ints | None = None) -> tuple[Floats, Ints]:
+    """Distinct values in rising order and how often each occurs."""
+    if counts is None:
+        values = np.sort(values)
+    else:
+        order = np.argsort(values, kind="stable")
+        values, counts = values[order], counts[order]
+    first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(values) else np.empty(0, np.intp)
+    if counts is None:
+        return values[first], np.diff(np.append(first, len(values))).astype(np.int64)
+    return values[first], np.add.reduceat(counts, first) if len(first) else counts
+
+
+@dataclass
+class ValueCounts:
+    """Exact distribution of one variable: distinct values and their counts. On an assessment grid it stays tiny."""
+
+    count: int = 0
+    _values: list[Floats] = field(default_factory=list)
+    _counts: list[Ints] = field(default_factory=list)
+    _pending: int = 0
+    _settled: int = 0
+
+    def add(self, values: Floats) -> None:
+        """Add a chunk (n,) without NaN."""
+        if len(values):
+            self._append(*_tally(values))
+
+    def merge(self, other: "ValueCounts") -> None:
+        """Take in what another accumulator saw."""
+        for values, counts in zip(other._values, other._counts, strict=True):
+            self._append(values, counts)
+
+    def _append(self, values: Floats, counts: Ints) -> None:
+        self._values.append(values)
+        self._counts.append(counts)
+        self.count += int(counts.sum())
+        self._pending += len(values)
+        # Waiting until the unsettled part outgrows the settled one keeps the total work near n log n.
+        if self._pending > max(_COMPACT_ABOVE, self._settled):
+            self.table()
+
+    def table(self) -> tuple[Floats, Ints]:
+        """Distinct values in rising order and counts, both (k,)."""
+        if len(self._values) != 1:
+            values = np.concatenate(self._values) if self._values else np.empty(0)
+            counts = np.concatenate(self._counts) if self._counts else np.empty(0, np.int64)
+            values, counts = _tally(values, counts)
+            self._values, self._counts = [values], [counts]
+        self._settled, self._pending = len(self._values[0]), 0
+        return self._values[0], self._counts[0]
+
+    def order_statistic(self, rank: int) -> float:
+        """Return the value of rank `rank` (1 is the smallest)."""
+        values, counts = self.table()
+        return float(values[np.searchsorted(np.cumsum(counts), rank)])
+
+    def median(self, level: float = LEVEL) -> tuple[float | None, Interval]:
+        """Median and its binomial order-statistic interval; null when empty."""
+        n = self.count
+        if n == 0:
+            return None, NONE
+        value = 0.5 * (self.order_statistic((n + 1) // 2) + self.order_statistic(n // 2 + 1))
+        ranks = median_ranks(n, level)
+        if ranks is None:
+            return value, NONE
+        return value, (self.order_statistic(ranks[0]), self.order_statistic(ranks[1]))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A step function with its standard error; `times` rise, the value holds from its time on, 0 (or 1) before."""
+
+    times: Floats
+    value: Floats
+    se: Floats
+    at_risk: Ints  # just before each time
+    start: float  # value before the first time
+    n: int
+    censored_before: Ints  # censored strictly before each time
+
+    def at(self, day: float) -> tuple[float | None, float | None]:
+        """Value and standard error at `day`; null when nobody was ever at risk."""
+        if self.n == 0:
+            return None, None
+        k = int(np.searchsorted(self.times, day, side="right")) - 1
+        return (self.start, 0.0) if k < 0 else (float(self.value[k]), float(self.se[k]))
+
+
+def counts_by_time(causes: list[ValueCounts], censored: ValueCounts) -> tuple[Floats, Ints, Ints]:
+    """Distinct times (k,), events by cause (causes, k), censored (k,)."""
+    tables = [c.table() for c in (*causes, censored)]
+    times = _tally(np.concatenate([t for t, _ in tables]))[0]
+    counts = np.zeros((len(tables), len(times)), np.int64)
+    for row, (t, c) in zip(counts, tables, strict=True):
+        row[np.searchsorted(times, t)] = c
+    return times, counts[:-1], counts[-1]
+
+
+def tally_events(time: Floats, evtype: NDArray[np.integer], causes: int = 2) -> tuple[Floats, Ints, Ints]:
+    """Counts by time of a plain (time, evtype) table, evtype 0 censored and 1.. a cause (SAVVY coding)."""
+    held = [ValueCounts() for _ in range(causes + 1)]
+    for k, accumulator in enumerate(held):
+        accumulator.add(np.asarray(time, np.float64)[np.asarray(evtype) == k])
+    return counts_by_time(held[1:], held[0])
+
+
+def _at_risk(events: Ints, censored: Ints) -> Ints:
+    leaving = events + censored
+    return leaving.sum() - np.concatenate([[0], np.cumsum(leaving)[:-1]]).astype(np.int64)
+
+
+def _hazards(events: Ints, risk: Ints) -> tuple[Floats, Floats]:
+    """Survival after each time, and the Greenwood increments d / (n (n - d)), 0 where everyone left."""
+    safe = np.maximum(risk, 1)
+    survival: Floats = np.cumprod(1.0 - events / safe, dtype=np.float64)
+    rest = safe * np.maximum(risk - events, 0)
+    greenwood: Floats = np.divide(events, rest, out=np.zeros(len(events)), where=rest > 0)
+    return survival, greenwood
+
+
+def kaplan_meier(times: Floats, events: Ints, censored: Ints) -> Curve:
+    """Survival curve with Greenwood's standard error; use only where death cannot compete, or is the event."""
+    risk = _at_risk(events, censored)
+    survival, greenwood = _hazards(events, risk)
+    se = survival * np.sqrt(np.cumsum(greenwood))
+    before = np.concatenate([[0], np.cumsum(censored)[:-1]]).astype(np.int64)
+    return Curve(times, survival, se, risk, 1.0, int((events + censored).sum()), before)
+
+
+def aalen_johansen(times: Floats, by_cause: Ints, censored: Ints) -> tuple[list[Curve], Curve]:
+    """Cumulative incidence of each cause and event-free survival; together they are 1 at every time.
+
+    Exact with ties: all events at a time share the risk set, censoring at that time comes after. Standard error by
+    the delta method (Marubini and Valsecchi 1995, eq. 10.12); without censoring it is the binomial one.
+    """
+    everything = by_cause.sum(axis=0)
+    survival = kaplan_meier(times, everything, censored)
+    risk = np.maximum(survival.at_risk, 1)
+    just_before = np.concatenate([[1.0], survival.value[:-1]])[: len(times)]
+    _, greenwood = _hazards(everything, survival.at_risk)
+    curves = []
+    for d in by_cause:
+        value = np.cumsum(just_before * d / risk)
+        own = just_before**2 * (risk - d) * d / risk.astype(np.float64) ** 3
+        cross = just_before * d / risk.astype(np.float64) ** 2
+        # (F - F_j)^2 expanded, so that one pass of cumulative sums serves every time.
+        spread = (
+            value**2 * np.cumsum(greenwood)
+            - 2 * value * np.cumsum(greenwood * value)
+            + np.cumsum(greenwood * value**2)
+        )
+        shared = value * np.cumsum(cross) - np.cumsum(cross * value)
+        variance = np.maximum(spread + np.cumsum(own) - 2 * shared, 0.0)
+        curves.append(
+            Curve(
+                times, value, np.sqrt(variance), survival.at_risk, 0.0, survival.n, survival.censored_before
+            )
+        )
+    return curves, survival
+
+
+def log_log_interval(value: float, se: float, level: float = LEVEL) -> Interval:
+    """Interval of a probability on the log(-log) scale, which stays inside 0 to 1; null at 0 and 1."""
+    if not 0 < value < 1 or se == 0:
+        return NONE
+    factor = np.exp(normal_quantile(level) * se / (value * np.log(value)))
+    return tuple(sorted((float(value**factor), float(value ** (1 / factor)))))  # type: ignore[return-value]
+
+
+def incidence_interval(curve: Curve, day: float, level: float = LEVEL) -> tuple[Interval, str]:
+    """Interval of a cumulative incidence at `day` and its method; Wilson at 0 or 1 while nobody was censored."""
+    value, se = curve.at(day)
+    if value is None or se is None:
+        return NONE, "none"
+    if 0 < value < 1 and se > 0:
+        return log_log_interval(value, se, level), "Aalen-Johansen, log-log"
+    k = int(np.searchsorted(curve.times, day, side="right"))
+    censored = int(curve.censored_before[k - 1]) if k else 0
+    if censored:
+        return NONE, "none"
+    return wilson(round(value * curve.n), curve.n, level), "Wilson"

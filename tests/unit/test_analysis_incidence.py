@@ -1,0 +1,135 @@
+"""Cumulative incidence with ties: against statsmodels, scikit-survival and the binomial, and it adds up to 1."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sksurv.nonparametric import cumulative_incidence_competing_risks, kaplan_meier_estimator
+from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
+
+from cartsim.analysis.incidence import (
+    ValueCounts,
+    aalen_johansen,
+    counts_by_time,
+    incidence_interval,
+    kaplan_meier,
+    log_log_interval,
+    tally_events,
+)
+
+
+def _tied_data(n=400, seed=3):
+    """Times on a coarse grid, so that events of both kinds and censoring share times."""
+    rng = np.random.default_rng(seed)
+    time = np.ceil(rng.exponential(4.0, n) * 2) / 2
+    return np.minimum(time, 9.0), np.where(time > 9.0, 0, rng.integers(0, 3, n))
+
+
+def test_incidence_agrees_with_scikit_survival_and_statsmodels():
+    """Both causes at every time, with ties and censoring."""
+    time, evtype = _tied_data()
+    curves, _ = aalen_johansen(*tally_events(time, evtype))
+    days, theirs = cumulative_incidence_competing_risks(evtype, time)
+    other = CumIncidenceRight(time, evtype)
+    for cause, curve in enumerate(curves):
+        ours = [curve.at(day)[0] for day in days]
+        assert ours == pytest.approx(theirs[cause + 1], abs=1e-12)
+        ours = [curve.at(day)[0] for day in other.times]
+        assert ours == pytest.approx(other.cinc[cause], abs=1e-12)
+
+
+def test_standard_error_agrees_with_scikit_survival():
+    """The delta-method variance is scikit-survival's `Dinse_Approx`, seen through its log-log interval."""
+    time, evtype = _tied_data()
+    curves, _ = aalen_johansen(*tally_events(time, evtype))
+    days, _, band = cumulative_incidence_competing_risks(
+        evtype, time, conf_type="log-log", var_type="Dinse_Approx"
+    )
+    for cause, curve in enumerate(curves):
+        for k, day in enumerate(days):
+            value, se = curve.at(day)
+            if 0 < value < 1 and day < 9.0:
+                assert log_log_interval(value, se) == pytest.approx(tuple(band[cause + 1][:, k]), abs=1e-9)
+
+
+def test_kaplan_meier_agrees_with_both():
+    """Survival and Greenwood's standard error."""
+    time, evtype = _tied_data()
+    times, by_cause, censored = tally_events(time, evtype)
+    curve = kaplan_meier(times, by_cause.sum(axis=0), censored)
+    days, survival = kaplan_meier_estimator(evtype > 0, time)
+    assert [curve.at(day)[0] for day in days] == pytest.approx(survival, abs=1e-12)
+    other = SurvfuncRight(time, evtype > 0)
+    inside = other.surv_prob > 0
+    assert [curve.at(t)[1] for t in other.surv_times[inside]] == pytest.approx(
+        other.surv_prob_se[inside], abs=1e-12
+    )
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3)), min_size=1, max_size=80))
+@settings(max_examples=100, deadline=None)
+def test_incidences_and_survival_add_up_to_one(rows):
+    """At every time, whatever the ties, with three causes."""
+    time, evtype = np.array(rows, float).T
+    curves, survival = aalen_johansen(*tally_events(time, evtype.astype(int), causes=3))
+    total = survival.value + sum(curve.value for curve in curves)
+    assert total == pytest.approx(np.ones(len(total)), abs=1e-12)
+    assert all(np.isfinite(curve.se).all() for curve in curves)
+
+
+def test_without_censoring_it_is_the_binomial():
+    """Share with the event by day t, and sqrt(p q / n)."""
+    rng = np.random.default_rng(4)
+    time, evtype = np.ceil(rng.exponential(3.0, 500)), rng.integers(1, 3, 500)
+    curves, _ = aalen_johansen(*tally_events(time, evtype))
+    for day in (1.0, 2.5, 6.0, 100.0):
+        p = np.mean((time <= day) & (evtype == 1))
+        assert curves[0].at(day) == pytest.approx((p, np.sqrt(p * (1 - p) / 500)), abs=1e-12)
+
+
+def test_one_minus_kaplan_meier_overstates_when_death_competes():
+    """The reason for the estimator, on data by hand: 1 event after 1 of 2 died leaves 1/2, not 1."""
+    curves, _ = aalen_johansen(*tally_events(np.array([1.0, 2.0]), np.array([2, 1])))
+    assert curves[0].at(2.0)[0] == 0.5
+    wrong = kaplan_meier(np.array([1.0, 2.0]), np.array([0, 1]), np.array([1, 0]))
+    assert 1 - wrong.at(2.0)[0] == 1.0
+
+
+def test_before_any_event_the_interval_is_wilsons_unless_somebody_left():
+    """Zero events among 50 followed has an upper limit; with early censoring there is none to give."""
+    full = aalen_johansen(*tally_events(np.full(50, 30.0), np.zeros(50, int)))[0][0]
+    (lower, upper), method = incidence_interval(full, 30.0)
+    assert (lower, method) == (0.0, "Wilson")
+    assert 0.05 < upper < 0.08
+    left = aalen_johansen(*tally_events(np.array([1.0] * 5 + [30.0] * 45), np.zeros(50, int)))[0][0]
+    assert incidence_interval(left, 30.0) == ((None, None), "none")
+
+
+def test_nobody_has_no_incidence():
+    """An empty cohort gives null."""
+    curve = aalen_johansen(*tally_events(np.empty(0), np.empty(0, int)))[0][0]
+    assert curve.at(7.0) == (None, None)
+    assert ValueCounts().median() == (None, (None, None))
+
+
+@pytest.mark.parametrize("grid", [0.25, None])
+def test_value_counts_are_exact_in_any_chunks(grid):
+    """Median, its interval and the table do not depend on how the values came, on a grid or continuous."""
+    values = np.random.default_rng(6).gamma(2.0, size=150_001)
+    values = values if grid is None else np.round(values / grid) * grid
+    whole, parts, merged = ValueCounts(), ValueCounts(), ValueCounts()
+    whole.add(values)
+    for start in range(0, len(values), 4096):
+        parts.add(values[start : start + 4096])
+    for part in (parts, ValueCounts()):
+        merged.merge(part)
+    assert whole.count == parts.count == merged.count == len(values)
+    expected = np.unique(values, return_counts=True)
+    for held in (whole, parts, merged):
+        assert all(np.array_equal(a, b) for a, b in zip(held.table(), expected, strict=True))
+        assert held.median()[0] == np.median(values)
+    assert whole.median() == merged.median()
+    times, events, censored = counts_by_time([whole], ValueCounts())
+    assert np.array_equal(times, expected[0])
+    assert np.array_equal(events[0], expected[1])
+    assert not censored.any()
