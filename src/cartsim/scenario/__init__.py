@@ -1,0 +1,1 @@
+"""The scenario file: strict YAML, typed models, resolution and hash."""

@@ -1,0 +1,240 @@
+"""Why: the scenario file is the contract with whoever asks the question, so every key, unit and bound of it is
+declared here once. Defaults stand here too; what needs the evidence registry or the policies is filled in by
+`resolve.py`. Nothing is converted silently: text is not a number and 1 is not `true`.
+"""
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+SCHEMA_ID = "cartsim/scenario/1"
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+ArmId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=32)]
+#: A value of the evidence registry: a number or a list of numbers.
+RegistryValue = float | list[float]
+CrsScaleName = Literal["astct2019", "lee2014", "penn", "ctcae5", "cartox2018"]
+TableName = Literal["adsl", "adae", "adcm", "adex", "adtte", "grade_intervals"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[float, Field(gt=0, le=168)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Strict(BaseModel):
+    """Unknown keys and silent conversions are errors; a model never changes after it was read."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Study(Strict):
+    """What is asked, for what use, over which time."""
+
+    question: str = Field("", description="The question this scenario answers, in one sentence.")
+    context_of_use: str = Field("", description="Who will use the answer, and for what.")
+    horizon_days: int = Field(30, ge=1, le=90, description="Follow-up after infusion, days.")
+
+
+class LogNormal(Strict):
+    """Log-normal distribution by its median and coefficient of variation, cut to [low, high] where given."""
+
+    dist: Literal["lognormal"]
+    median: float = Field(gt=0)
+    cv: float = Field(ge=0, le=3, description="Coefficient of variation: standard deviation over mean.")
+    low: float | None = Field(None, ge=0)
+    high: float | None = Field(None, gt=0)
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "LogNormal":
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low is {self.low:g} and high is {self.high:g}; low must be below high")
+        return self
+
+
+class TruncatedNormal(Strict):
+    """Normal distribution cut to [low, high]; mean and sd are those before the cut."""
+
+    dist: Literal["truncnorm"]
+    mean: float
+    sd: float = Field(gt=0)
+    low: float
+    high: float
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TruncatedNormal":
+        if self.low >= self.high:
+            raise ValueError(f"low is {self.low:g} and high is {self.high:g}; low must be below high")
+        return self
+
+
+def _distribution_kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        kind = value.get("dist")
+        return kind if kind in ("lognormal", "truncnorm") else None
+    if isinstance(value, LogNormal | TruncatedNormal):
+        return value.dist
+    return "number"
+
+
+Distribution = Annotated[
+    Annotated[float, Tag("number")]
+    | Annotated[LogNormal, Tag("lognormal")]
+    | Annotated[TruncatedNormal, Tag("truncnorm")],
+    Discriminator(
+        _distribution_kind,
+        custom_error_type="unknown_distribution",
+        custom_error_message="a number or a distribution with `dist: lognormal` (median, cv) or "
+        "`dist: truncnorm` (mean, sd, low, high) is needed",
+    ),
+]
+
+#: Values outside these are almost surely given in another unit (g for kg, umol/L for mg/dL).
+PLAUSIBLE: dict[str, tuple[float, float, str]] = {
+    "age_years": (0.0, 120.0, "years"),
+    "weight_kg": (2.0, 350.0, "kg"),
+    "ldh_u_per_l": (20.0, 50_000.0, "U/L"),
+    "ferritin_ng_per_ml": (1.0, 200_000.0, "ng/mL"),
+    "crp_mg_per_l": (0.01, 1_000.0, "mg/L"),
+    "platelets_1e9_per_l": (1.0, 3_000.0, "1e9/L"),
+    "creatinine_mg_per_dl": (0.05, 25.0, "mg/dL"),
+    "cell_dose_1e6": (0.001, 100_000.0, "1e6 cells"),
+}
+
+
+class Population(Strict):
+    """How many subjects, and which covariates differ from the product's published baseline table."""
+
+    subjects: int = Field(1000, ge=0, le=100_000_000)
+    age_years: Distribution | None = None
+    weight_kg: Distribution | None = None
+    ldh_u_per_l: Distribution | None = None
+    ferritin_ng_per_ml: Distribution | None = None
+    crp_mg_per_l: Distribution | None = None
+    platelets_1e9_per_l: Distribution | None = None
+    creatinine_mg_per_dl: Distribution | None = None
+    cell_dose_1e6: Distribution | None = None
+    male_share: Share | None = None
+    high_burden_share: Share | None = None
+    prior_neuro_share: Share | None = None
+
+
+class Grading(Strict):
+    """Scales of the reported grades; each policy reads its triggers on the policy's own scale."""
+
+    crs: CrsScaleName = "astct2019"
+    icans: Literal["astct2019"] = "astct2019"
+
+
+class Monitoring(Strict):
+    """Hours between assessments by setting, and where the subject is at infusion."""
+
+    ward_h: Interval = 6.0
+    icu_h: Interval = 2.0
+    clinic_h: Interval = 24.0
+    home_h: Interval = 24.0
+    start: Literal["inpatient", "outpatient"] = "inpatient"
+
+
+class ProductBlock(Strict):
+    """A product of the registry with some of its numbers changed."""
+
+    base: str = Field(description="Id of a product of the evidence registry (`cartsim products`).")
+    name: str | None = None
+    overrides: dict[str, RegistryValue] = Field(
+        default_factory=dict, description="Numbers of the product by short name, such as `crs_mu`."
+    )
+    dose_cells_1e6: float | None = Field(None, gt=0, description="Planned cell dose, 1e6 cells.")
+
+
+class Arm(Strict):
+    """One policy applied to the whole cohort; subjects are the same in every arm."""
+
+    id: ArmId
+    label: str | None = None
+    policy: str | dict[str, Any] = Field(
+        description="Id of a policy (`cartsim policies`) or a policy block, often with `extends`."
+    )
+    prophylaxis: list[str] = Field(default_factory=list, description="Ids of prophylaxis modules.")
+    model: dict[str, RegistryValue] = Field(
+        default_factory=dict, description="Registry numbers changed in this arm only."
+    )
+
+
+class Restock(Strict):
+    """Regular delivery of tocilizumab."""
+
+    every_h: float = Field(gt=0)
+    doses: int = Field(ge=1, le=1_000_000)
+
+
+class Arrivals(Strict):
+    """When subjects come for infusion: exactly one of the three ways."""
+
+    every_h: float | None = Field(None, gt=0)
+    at_h: list[Annotated[float, Field(ge=0)]] | None = Field(None, min_length=1)
+    poisson_per_day: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Arrivals":
+        given = [key for key in ("every_h", "at_h", "poisson_per_day") if getattr(self, key) is not None]
+        if len(given) != 1:
+            got = " and ".join(given) or "none of them"
+            raise ValueError(f"got {got}; exactly one of every_h, at_h, poisson_per_day is needed")
+        if self.at_h is not None and sorted(self.at_h) != self.at_h:
+            raise ValueError("at_h must be in rising order")
+        return self
+
+
+class Site(Strict):
+    """What is scarce; null means unlimited. A site chooses the ward driver."""
+
+    beds: Count | None = None
+    icu_beds: Count | None = None
+    tocilizumab_doses: Count | None = Field(None, description="Doses in stock at the start.")
+    restock: Restock | None = None
+    arrivals: Arrivals
+
+
+class ModelBlock(Strict):
+    """Registry numbers changed in every arm."""
+
+    overrides: dict[str, RegistryValue] = Field(default_factory=dict)
+
+
+class Run(Strict):
+    """Randomness: the seed has no default, so that every result can be repeated."""
+
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+    replicates: int = Field(1, ge=1, le=10_000)
+    source: Literal["philox", "sobol"] = "philox"
+
+
+class Outputs(Strict):
+    """Which subject tables are written, and how much of the event log."""
+
+    tables: list[TableName] = Field(default_factory=lambda: list(get_args(TableName)))
+    events: Literal["off", "sample", "all"] = "off"
+
+
+class ScenarioFile(Strict):
+    """The whole file. `schema` names the format, so that an old file is never read by new rules."""
+
+    schema_id: Literal["cartsim/scenario/1"] = Field(alias="schema")
+    id: Identifier
+    title: str = Field(min_length=1)
+    study: Study = Field(default_factory=Study)
+    product: str | ProductBlock
+    population: Population = Field(default_factory=Population)
+    grading: Grading = Field(default_factory=Grading)
+    monitoring: Monitoring = Field(default_factory=Monitoring)
+    model: ModelBlock = Field(default_factory=ModelBlock)
+    arms: list[Arm] = Field(min_length=1)
+    reference: ArmId | None = Field(
+        None, description="Arm that the others are compared with; default: first."
+    )
+    site: Site | None = None
+    run: Run = Field(default_factory=Run)
+    sweep: None = None
+    trial: None = None
+    outputs: Outputs = Field(default_factory=Outputs)
