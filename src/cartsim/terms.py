@@ -14,6 +14,9 @@ DRIVE_SLACK = 1e-9
 MAX_RULES = 64
 MAX_ACTIONS = 64
 MAX_STEPS = 8
+#: The high bit of every byte: eight small numbers in one word are compared at once by subtracting below it.
+BITS_PER_BYTE = 8
+HIGH_BITS = 0x8080808080808080
 #: Levels 0-5 of a sign; axes with fewer repeat the last.
 MAX_LEVELS = 6
 MAX_PROPHYLAXIS = 32

@@ -138,12 +138,18 @@ def _hazards(events: Ints, risk: Ints) -> tuple[Floats, Floats]:
     return survival, greenwood
 
 
+def _share(count: Ints, events: Ints, censored: Ints) -> Floats:
+    """`count` as a share of everyone: exact while nobody was censored, where products and sums of hazards round."""
+    return count / max(int((events + censored).sum()), 1)
+
+
 def kaplan_meier(times: Floats, events: Ints, censored: Ints) -> Curve:
     """Survival curve with Greenwood's standard error; use only where death cannot compete, or is the event."""
     risk = _at_risk(events, censored)
     survival, greenwood = _hazards(events, risk)
-    se = survival * np.sqrt(np.cumsum(greenwood))
     before = np.concatenate([[0], np.cumsum(censored)[:-1]]).astype(np.int64)
+    survival = np.where(before == 0, _share(risk - events, events, censored), survival)
+    se = survival * np.sqrt(np.cumsum(greenwood))
     return Curve(times, survival, se, risk, 1.0, int((events + censored).sum()), before)
 
 
@@ -171,6 +177,10 @@ def aalen_johansen(times: Floats, by_cause: Ints, censored: Ints) -> tuple[list[
         )
         shared = value * np.cumsum(cross) - np.cumsum(cross * value)
         variance = np.maximum(spread + np.cumsum(own) - 2 * shared, 0.0)
+        # Rounding would leave "everyone" a last bit below 1, with an interval from 0 to 1.
+        share, complete = _share(np.cumsum(d), everything, censored), survival.censored_before == 0
+        value = np.maximum.accumulate(np.where(complete, share, value))
+        variance = np.where(complete, share * (1 - share) / max(survival.n, 1), variance)
         curves.append(
             Curve(
                 times, value, np.sqrt(variance), survival.at_risk, 0.0, survival.n, survival.censored_before

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cartsim.compiled import compiled
-from cartsim.model.course import DONE, FLUSH, REQUESTS, advance, answer, begin
+from cartsim.model.begin import begin
+from cartsim.model.course import DONE, FLUSH, REQUESTS, advance, answer
 from cartsim.model.state import CHANGE, COURSE, DOSE, EPISODE, LOG
 from cartsim.model.views import as_records
 

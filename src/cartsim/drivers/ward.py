@@ -17,7 +17,8 @@ import simpy
 from cartsim.compiled import compiled
 from cartsim.draws import study_key, uniforms
 from cartsim.drivers.batch import Block
-from cartsim.model.course import DONE, FLUSH, NOTHING, REQUESTS, advance, answer, begin, peek
+from cartsim.model.begin import begin
+from cartsim.model.course import DONE, FLUSH, NOTHING, REQUESTS, advance, answer, peek
 from cartsim.model.state import CHANGE, COURSE, DOSE, EPISODE, LOG
 from cartsim.model.views import as_records
 from cartsim.terms import HOURS_PER_DAY, Ask, Decision
@@ -95,7 +96,13 @@ class Desk:
         return grant, self._settle_soon()
 
     def cancel(self, grant: simpy.Event) -> None:
-        """Withdraw a request that has not been granted."""
+        """Withdraw a request; what was granted at this very moment goes back unused."""
+        if grant.triggered:
+            grant.value.granted_d, grant.value.withdrawn_d = math.nan, self.env.now
+            self.used -= 1
+            self.free += 1
+            self._settle_soon()
+            return
         for entry in self.queue:
             if entry[3] is grant:
                 entry[4].withdrawn_d = self.env.now
@@ -124,7 +131,7 @@ class Desk:
             self.free -= 1
             self.used += 1
             wait.granted_d = self.env.now
-            grant.succeed()
+            grant.succeed(wait)
         self._note()
 
     def _note(self) -> None:
@@ -285,11 +292,7 @@ class Ward:
             self.desks[_RELEASES[ask]].give_back()
         elif ask in _CANCELS:
             request = pending.pop(_CANCELS[ask])
-            if request.grant.triggered:
-                # granted at the very moment it was withdrawn: it goes back unused
-                request.desk.give_back()
-            else:
-                request.desk.cancel(request.grant)
+            request.desk.cancel(request.grant)
 
     def _flush(self, i: int) -> None:
         for name, rows in self.rows.items():

@@ -169,6 +169,7 @@ def _follow_episode(p: np.record, log: np.record, c: np.record, syndrome: int, v
         if syndrome == _CRS:
             # a new CRS must begin with fever again, unless a drug masks it
             c.fever_began = 0
+            c.regrade = 1
 
 
 @compiled
@@ -185,8 +186,8 @@ def book(p: np.record, c: np.record, t: float) -> None:
 
 
 @compiled
-def record(p: np.record, c: np.record, log: np.record, t: float) -> None:
-    """Peaks, first times, clocks and episodes after grading."""
+def note_peaks(c: np.record, t: float) -> None:
+    """Highest grades and the first time at each grade; to be called when a grade may have changed."""
     if c.crs > c.peak_crs:
         c.peak_crs = c.crs
         c.crs_peak_t = t
@@ -197,6 +198,11 @@ def record(p: np.record, c: np.record, log: np.record, t: float) -> None:
     _first_times(c.crs_ge_t, c.crs, t)
     _first_times(c.icans_ge_t, c.icans, t)
     _first_times(c.ne_ge_t, c.ne, t)
+
+
+@compiled
+def keep_clocks(p: np.record, c: np.record, log: np.record, t: float) -> None:
+    """When things were last seen, and the episodes they belong to."""
     if c.crs > 0:
         c.crs_seen_t = t
     if c.neuro > p.discharge_neuro:
@@ -218,9 +224,12 @@ def assess(clinic: np.record, s: np.record, c: np.record, log: np.record, t: flo
     book(p, c, t)
     changed, temperature = look(p, s, c, t)
     # a grade may change without a sign: fever treated IV once the subject is in hospital
-    if grade(clinic, s, c) or changed:
-        log_signs(p, log, c, t)
-    record(p, c, log, t)
+    if changed or c.regrade:
+        c.regrade = 0
+        if grade(clinic, s, c) or changed:
+            log_signs(p, log, c, t)
+        note_peaks(c, t)
+    keep_clocks(p, c, log, t)
     check_stop(clinic, c, log, t)
     icu_ordered = 0
     if c.crs_policy > 0 or c.icans > 0 or c.ne > 0:

@@ -23,9 +23,13 @@ def skewed(p: np.record, z: float) -> float:
 
 @compiled
 def bump(since_peak_d: float, ascent: float, decline: float) -> float:
-    """0 at the peak, slope +ascent (/d) before and -decline (/d) after it, smooth between (log-sum-exp)."""
-    w = decline / (ascent + decline)
-    return -math.log(w * math.exp(-ascent * since_peak_d) + (1.0 - w) * math.exp(decline * since_peak_d))
+    """0 at the peak, slope +ascent (/d) before and -decline (/d) after it, smooth between (log-sum-exp).
+
+    MODEL 1's -ln(w exp(-g u) + (1-w) exp(d u)) with exp(-g u) taken out, which saves an exponential.
+    """
+    both = ascent + decline
+    w = decline / both
+    return ascent * since_peak_d - math.log(w + (1.0 - w) * math.exp(both * since_peak_d))
 
 
 @compiled

@@ -53,6 +53,7 @@ def add_tocilizumab(p: np.record, c: np.record, mg: float, t: float) -> None:
     c.toci_conc = toci_concentration(p, c, t) + mg / p.toci_volume_l
     c.toci_conc_t = t
     c.drugged = 1
+    c.regrade = 1
 
 
 @compiled
@@ -66,6 +67,7 @@ def add_steroid(p: np.record, c: np.record, mg: float, t: float) -> None:
     c.steroid_fast += mg
     c.steroid_t = t
     c.drugged = 1
+    c.regrade = 1
 
 
 @compiled
@@ -79,6 +81,7 @@ def add_anakinra(p: np.record, c: np.record, mg: float, t: float) -> None:
     c.anakinra_fast += mg
     c.anakinra_t = t
     c.drugged = 1
+    c.regrade = 1
 
 
 @compiled
@@ -101,8 +104,8 @@ def treated(
         return drive, drive, neuro
     occupancy = concentration / (concentration + p.toci_kd)
     since = t - c.toci_first_t
-    block_support = occupancy * -math.expm1(-since / p.toci_on_support_d)
-    block_fever = occupancy * -math.expm1(-since / p.toci_on_fever_d)
+    block_support = occupancy * (1.0 - math.exp(-since / p.toci_on_support_d))
+    block_fever = occupancy * (1.0 - math.exp(-since / p.toci_on_fever_d))
     effect = s.toci_effect * c.toci_boost
     support = drive - effect * s.toci_response * block_support
     # temperature saturates: under block, a severe drive must lose more than a mild one to be afebrile

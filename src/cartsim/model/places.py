@@ -58,6 +58,7 @@ def move(c: np.record, setting: int, t: float) -> None:
     """Change the setting at `t`; assessments are counted from here."""
     count_days(c, t)
     c.setting = setting
+    c.regrade = 1
     c.anchor = t
     c.step = 0
 

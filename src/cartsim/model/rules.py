@@ -10,12 +10,14 @@ import numpy as np
 
 from cartsim.compiled import compiled
 from cartsim.model.orders import order_regimen, order_tocilizumab
-from cartsim.terms import HOURS_PER_DAY, TIME_SLACK_D, Ask, BpSupport, Drug
+from cartsim.terms import BITS_PER_BYTE, HIGH_BITS, HOURS_PER_DAY, TIME_SLACK_D, Ask, BpSupport, Drug
 
 _TOCI = int(Drug.TOCILIZUMAB)
 _ASK_TOCI = int(Ask.TOCILIZUMAB)
 _PRESSOR = int(BpSupport.LOW_DOSE_PRESSOR)
 _ONE = np.uint64(1)
+_BYTE = np.uint64(BITS_PER_BYTE)
+_HIGH = np.uint64(HIGH_BITS)
 
 
 @compiled
@@ -37,19 +39,27 @@ def _within(value: int, low: int, high: int) -> bool:
 
 
 @compiled
+def pack_seen(c: np.record) -> np.uint64:
+    """The eight grades and levels of the last assessment in one word, in the order of `state.SEEN`."""
+    word = np.uint64(c.neuro)
+    word = (word << _BYTE) | np.uint64(c.level[3])
+    word = (word << _BYTE) | np.uint64(c.level[2])
+    word = (word << _BYTE) | np.uint64(c.level[1])
+    word = (word << _BYTE) | np.uint64(c.level[0])
+    word = (word << _BYTE) | np.uint64(c.ne)
+    word = (word << _BYTE) | np.uint64(c.icans)
+    return (word << _BYTE) | np.uint64(c.crs_policy)
+
+
+@compiled
 def holds(c: np.record, rule: np.record, temperature: float) -> bool:
-    """The part of a rule that `for_d` asks to persist: grades, signs, temperature."""
+    """The part of a rule that `for_d` asks to persist: grades, signs, temperature.
+
+    Eight ranges in two subtractions: with its high bit set, a byte keeps it only if nothing larger is taken away.
+    """
+    inside = ((c.seen | _HIGH) - rule.low) & ((rule.high | _HIGH) - c.seen) & _HIGH
     return (
-        _within(c.crs_policy, rule.crs_lo, rule.crs_hi)
-        and _within(c.icans, rule.icans_lo, rule.icans_hi)
-        and _within(c.ne, rule.ne_lo, rule.ne_hi)
-        and _within(c.level[0], rule.bp_lo, rule.bp_hi)
-        and _within(c.level[1], rule.oxygen_lo, rule.oxygen_hi)
-        and _within(c.level[2], rule.liver_lo, rule.liver_hi)
-        and _within(c.level[3], rule.kidney_lo, rule.kidney_hi)
-        and _within(c.neuro, rule.neuro_lo, rule.neuro_hi)
-        and (rule.fever < 0 or rule.fever == c.fever)
-        and temperature >= rule.temperature_min
+        inside == _HIGH and (rule.fever < 0 or rule.fever == c.fever) and temperature >= rule.temperature_min
     )
 
 
@@ -98,6 +108,7 @@ def walk_rules(
     icu = 0
     is_improved = improved(p, c, t)
     c.any_held = 0
+    c.seen = pack_seen(c)
     for r in range(clinic.n_rules):
         rule = clinic.rules[r]
         if not (c.eligible >> np.uint64(r)) & _ONE or not holds(c, rule, temperature):

@@ -109,6 +109,7 @@ COURSE = np.dtype(
         ("prophylaxis_mask", U8),
         ("held", F, MAX_RULES),
         ("any_held", I1),
+        ("seen", U8),  # what was seen last, a byte each in the order of `SEEN`
         ("ref_crs", I1),  # grade, H, O at the last tocilizumab order: what "improved" is measured against
         ("ref_bp", I1),
         ("ref_oxygen", I1),
@@ -129,6 +130,7 @@ COURSE = np.dtype(
         ("seizure_logged", I1),
         ("seizure_seen", I1),
         ("grade_seizure", I1),  # the last assessment saw a seizure
+        ("regrade", I1),  # something other than a sign may change a grade: setting, a drug that masks fever
         ("fever_began", I1),
         ("icu_need_t", F),
         ("crs_seen_t", F),
@@ -218,9 +220,23 @@ RULE = np.dtype(
         ("icu", I1),  # care: icu
         ("syndrome", I1),  # what the order is for
         ("rule_no", I2),  # index into the policy's rule names
+        ("low", U8), ("high", U8),  # the eight ranges above, a byte each in the order of `SEEN`: `pack_ranges`
     ],
     align=True,
 )  # fmt: skip
+
+#: Grades and levels that a rule gives ranges for, in the order of their bytes.
+SEEN = ("crs", "icans", "ne", "bp", "oxygen", "liver", "kidney", "neuro")
+
+
+def pack_ranges(rules: np.ndarray) -> None:
+    """Fill `low` and `high` of a RULE array from its eight ranges."""
+    for field, end in (("low", "lo"), ("high", "hi")):
+        packed = np.zeros(len(rules), np.uint64)
+        for place, name in enumerate(SEEN):
+            packed |= rules[f"{name}_{end}"].astype(np.uint64) << np.uint64(8 * place)
+        rules[field] = packed
+
 
 #: What a rule orders. Tocilizumab uses repeat/while/max; the others are a regimen of steps and a taper.
 ACTION = np.dtype(

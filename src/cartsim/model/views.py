@@ -7,7 +7,7 @@ same. This is the only place that knows the difference.
 import numpy as np
 
 from cartsim.compiled import UNCOMPILED
-from cartsim.model.state import CLINIC
+from cartsim.model.state import CLINIC, pack_ranges
 
 
 def as_records(array: np.ndarray) -> np.ndarray:
@@ -32,6 +32,7 @@ def make_clinic(
         if len(rows) > clinic[name].shape[1]:
             raise ValueError(f"{len(rows)} {name} given, at most {clinic[name].shape[1]} fit")
         clinic[name][0, : len(rows)] = rows
+    pack_ranges(clinic["rules"][0])
     clinic["n_rules"] = len(rules)
     clinic["n_prophylaxis"] = len(prophylaxis)
     return clinic

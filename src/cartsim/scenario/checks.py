@@ -150,6 +150,13 @@ def _check_site(data: Any, add: Add) -> None:
             "restock is given, but tocilizumab_doses is unlimited",
             "site.tocilizumab_doses: a number of doses",
         )
+    start = _get(data, "monitoring", "start")
+    if _get(data, "site", "beds") == 0 and start in (None, "inpatient") and subjects != 0:
+        add(
+            ("site", "beds"),
+            "got 0 while subjects start in hospital; nobody could ever be infused",
+            "site.beds: 1 or more, null for unlimited, or monitoring.start: outpatient",
+        )
     if isinstance(_get(data, "site"), dict) and _get(data, "run", "source") == "sobol":
         add(
             ("run", "source"),
