@@ -272,6 +272,7 @@ def test_stored_tables_give_the_identical_result(tmp_path, by_arm):
         "id: test\nstudy: {horizon_days: 30}\ngrading: {crs: lee2014}\narms: [{id: a}, {id: b}]\n"
         "reference: a\nsite: null\nrun: {source: philox}\n"
     )
+    (tmp_path / "manifest.json").write_text('{"evidence_counts": {"calibrated": 1}}')
     cuts = [slice(0, n)] if by_arm else [slice(0, SUB_BLOCK), slice(SUB_BLOCK, n)]
     parts = [_adsl(arms[a], a, cut) for cut in cuts for a in arms]
     for k, part in enumerate(parts):

@@ -255,6 +255,16 @@ def standard_endpoints(crs_scale: str = "astct2019", *, wide_neuro: bool = True)
     return tuple(out)
 
 
+def status_before_calibration(endpoints: Sequence[Endpoint], counts: Mapping[str, int]) -> dict[str, str]:
+    """Return {endpoint id: "assumed"} for what calls itself calibrated while the registry holds nothing that is.
+
+    `counts` are the registry's entries by status, as in a run's manifest.
+    """
+    if counts.get(CALIBRATED):
+        return {}
+    return {e.id: ASSUMED for e in endpoints if e.evidence_status == CALIBRATED}
+
+
 def select_endpoints(ids: Sequence[str], crs_scale: str = "astct2019") -> tuple[Endpoint, ...]:
     """Return the standard endpoints named in `ids` (every scale and view of each), in reporting order.
 

@@ -4,6 +4,7 @@ Rows are read in the order in which they were written and fed to the same accumu
 answer is the same to the last bit.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,25 +14,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cartsim.analysis.endpoints import standard_endpoints
+from cartsim.analysis.endpoints import standard_endpoints, status_before_calibration
 from cartsim.analysis.frame import ReplicationUnit
 from cartsim.analysis.moments import SUB_BLOCK
 from cartsim.analysis.summary import Summary
 
-RESOLVED = "scenario.resolved.yaml"
+RESOLVED, MANIFEST = "scenario.resolved.yaml", "manifest.json"
 
 
 def summarise_run(folder: str | Path, *, design_id: int = 0, **options: Any) -> Summary:
     """Return the filled Summary of one design point of a stored run.
 
-    Reads `scenario.resolved.yaml` and `adsl/*.parquet` in `folder`. `options` go to `Summary` (population,
-    confidence, evidence_status). Raises FileNotFoundError when either is missing, ValueError when the arms do not
+    Reads `manifest.json`, `scenario.resolved.yaml` and `adsl/*.parquet` in `folder`. `options` go to `Summary` (population,
+    confidence, evidence_status). Raises FileNotFoundError when one is missing, ValueError when the arms do not
     hold the same subjects in the same order.
     """
     folder = Path(folder)
     facts = read_facts(folder)
+    endpoints = standard_endpoints(facts["grading"]["crs"])
+    evidence = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["evidence_counts"]
+    options.setdefault("evidence_status", status_before_calibration(endpoints, evidence))
     summary = Summary(
-        standard_endpoints(facts["grading"]["crs"]),
+        endpoints,
         [arm["id"] for arm in facts["arms"]],
         facts.get("reference") or facts["arms"][0]["id"],
         float(facts["study"]["horizon_days"]),

@@ -18,10 +18,11 @@ from cartsim.analysis.accumulate import ArmChunk, ArmTotals, PairTotals, Plan
 from cartsim.analysis.columns import CONTRAST_TYPES, CURVE_TYPES, OUTCOME_TYPES, Row, build_table
 from cartsim.analysis.contrasts import contrast_rows
 from cartsim.analysis.endpoints import Endpoint, report_days
-from cartsim.analysis.frame import Frame, ReplicationUnit, over_replicates
+from cartsim.analysis.frame import Frame, ReplicationUnit
 from cartsim.analysis.incidence import log_log_interval
 from cartsim.analysis.intervals import LEVEL, UniformBlock
 from cartsim.analysis.outcomes import incidence_curve, outcome_rows
+from cartsim.analysis.replicates import arm_values, compare_unpaired, over_replicates
 
 #: A curve with more steps than this is written on an even grid instead.
 MAX_STEPS = 600
@@ -115,7 +116,10 @@ class Summary:
 
     def outcomes(self) -> pa.Table:
         """One statistic of one arm a row: columns of `columns.OUTCOME_TYPES`."""
-        per_unit = [
+        return build_table(self._over_units(self._outcomes_per_unit()), OUTCOME_TYPES)
+
+    def _outcomes_per_unit(self) -> list[list[Row]]:
+        return [
             [
                 row
                 for arm_id in self.arms
@@ -124,7 +128,6 @@ class Summary:
             ]
             for unit in self._units()
         ]
-        return build_table(self._over_units(per_unit), OUTCOME_TYPES)
 
     def contrasts(self, uniform_block: UniformBlock | None = None) -> pa.Table:
         """One statistic of one arm against the reference a row: columns of `columns.CONTRAST_TYPES`.
@@ -150,7 +153,10 @@ class Summary:
                         uniform_block,
                     )
             per_unit.append(rows)
-        return build_table(self._over_units(per_unit), CONTRAST_TYPES)
+        combined = self._over_units(per_unit)
+        if self.frame.replication_unit != "subject":
+            compare_unpaired(combined, arm_values(self._outcomes_per_unit()), self.frame.confidence)
+        return build_table(combined, CONTRAST_TYPES)
 
     def incidence_curves(self) -> pa.Table:
         """Cumulative incidence by arm as steps from day 0 to the horizon: columns of `columns.CURVE_TYPES`.
