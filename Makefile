@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SCENARIO ?= scenarios/tocilizumab_timing.yaml
-OUT ?= results/$(basename $(notdir $(SCENARIO)))
+OUT ?=
 PYTEST_WORKERS ?= 2
 
 # The first interpreter on the path that is new enough; plain python3 if none is, so that the check can say so.
@@ -31,8 +31,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: setup ## the main scenario into results/ (SCENARIO=..., OUT=... for another)
-	$(BIN)/cartsim run $(SCENARIO) --out $(OUT)
+run: setup ## the main scenario into results/<its id> (SCENARIO=..., OUT=... for another)
+	$(BIN)/cartsim run $(SCENARIO) $(if $(OUT),--out $(OUT))
 
 test: lint ## lint, types and every fast test
 	$(BIN)/python -m mypy

@@ -44,7 +44,7 @@ def _root(
         raise typer.Exit()
 
 
-@app.command()
+@app.command(short_help="Run a scenario: tables, Parquet files, figures.")
 def run(
     scenario: Annotated[Path, typer.Argument(help="Scenario file (YAML).")],
     out: Annotated[Path | None, typer.Option(help="Output folder; default results/<scenario id>.")] = None,
@@ -87,15 +87,15 @@ def run(
                 "files": [str(name) for name in study.files],
                 "warnings": list(dict.fromkeys(study.warnings)),
                 "manifest": study.manifest,
-                "outcomes": json.loads(study.outcomes.to_json(orient="records")),
-                "contrasts": json.loads(study.contrasts.to_json(orient="records")),
+                "outcomes": json.loads(study.outcomes.to_json(orient="records", double_precision=15)),
+                "contrasts": json.loads(study.contrasts.to_json(orient="records", double_precision=15)),
             }
         )
     else:
         print_study(study, loaded)
 
 
-@app.command()
+@app.command(short_help="Validate files, show policies as tables and the plan.")
 def check(
     targets: Annotated[list[str], typer.Argument(help="Scenario files, policy files or policy ids.")],
     set_: Sets = None,
@@ -114,7 +114,7 @@ def check(
     raise typer.Exit(max(codes, default=0))
 
 
-@app.command()
+@app.command(short_help="List clinical numbers with unit, status and source.")
 def evidence(
     pattern: Annotated[str, typer.Argument(help="Show only keys that contain this text.")] = "",
     status: Annotated[str | None, typer.Option(help="reported, derived, calibrated or assumed.")] = None,
@@ -126,7 +126,7 @@ def evidence(
     list_evidence(pattern, status, as_json)
 
 
-@app.command()
+@app.command(short_help="List the CAR-T products that can be simulated.")
 def products(as_json: Json = False) -> None:
     """List the CAR-T products that the registry knows."""
     from cartsim.commands.listings import list_products
@@ -134,7 +134,7 @@ def products(as_json: Json = False) -> None:
     list_products(as_json)
 
 
-@app.command()
+@app.command(short_help="List ready policies, or show one as a table.")
 def policies(
     policy: Annotated[str | None, typer.Argument(help="Show this policy as a decision table.")] = None,
     as_json: Json = False,
@@ -148,7 +148,7 @@ def policies(
         show_policy(policy, as_json)
 
 
-@app.command()
+@app.command(short_help="Print the JSON Schema of scenario files.")
 def schema() -> None:
     """Print the JSON Schema (draft 7) of scenario files, for editors."""
     from cartsim.scenario.schema import scenario_schema
@@ -156,7 +156,7 @@ def schema() -> None:
     print_json(scenario_schema())
 
 
-@app.command()
+@app.command(short_help="Report what a run needs on this machine.")
 def doctor(as_json: Json = False) -> None:
     """Report Python, packages, compiled cache, writable folders and optional parts."""
     from cartsim.commands.doctor import examine, print_findings

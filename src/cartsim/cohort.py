@@ -7,53 +7,39 @@ nobody.
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cartsim.compiled import compiled
 from cartsim.draws import fill_baseline, normal_cdf, normal_quantile, sobol_baseline, study_key
+from cartsim.evidence.population import NAMES, Kind, Population
 from cartsim.model.disease import skewed
 from cartsim.model.state import SUBJECT
 from cartsim.model.views import as_records
 from cartsim.terms import BASELINE_DECISIONS, Decision
 
-if TYPE_CHECKING:
-    from cartsim.evidence.population import Population
-
-#: Covariates with a joint distribution, in the order of their correlation matrix and of their decisions.
-JOINT = (
-    "age_years",
-    "weight_kg",
-    "male",
-    "burden",
-    "ldh_u_per_l",
-    "ferritin_ng_per_ml",
-    "crp_mg_per_l",
-    "platelets_1e9_per_l",
-    "creatinine_mg_per_dl",
-    "prior_neuro",
-    "cell_dose_1e6",
-)
+# places of the covariates in their correlation matrix, which is the order of their decisions too
 (
     _AGE_AT, _WEIGHT_AT, _MALE_AT, _BURDEN_AT, _LDH_AT, _FERRITIN_AT, _CRP_AT, _PLATELETS_AT, _CREATININE_AT,
     _NEURO_AT, _DOSE_AT,
-) = range(len(JOINT))  # fmt: skip
-# kinds of margin, as `evidence.population.Kind`
-_TRUNCNORM, _LOGNORMAL, _BERNOULLI, _FIXED = range(4)
+) = range(len(NAMES))  # fmt: skip
+_TRUNCNORM = int(Kind.TRUNCNORM)
+_LOGNORMAL = int(Kind.LOGNORMAL)
+_BERNOULLI = int(Kind.BERNOULLI)
+_FIXED = int(Kind.FIXED)
 
 #: The declared joint distribution as compiled code reads it.
 MARGINS = np.dtype(
     [
-        ("chol", "f8", (len(JOINT), len(JOINT))),
-        ("kind", "i1", len(JOINT)),
-        ("p1", "f8", len(JOINT)),
-        ("p2", "f8", len(JOINT)),
-        ("low", "f8", len(JOINT)),
-        ("high", "f8", len(JOINT)),
-        ("u_low", "f8", len(JOINT)),
-        ("u_high", "f8", len(JOINT)),
-        ("risk_weights", "f8", len(JOINT)),
+        ("chol", "f8", (len(NAMES), len(NAMES))),
+        ("kind", "i1", len(NAMES)),
+        ("p1", "f8", len(NAMES)),
+        ("p2", "f8", len(NAMES)),
+        ("low", "f8", len(NAMES)),
+        ("high", "f8", len(NAMES)),
+        ("u_low", "f8", len(NAMES)),
+        ("u_high", "f8", len(NAMES)),
+        ("risk_weights", "f8", len(NAMES)),
         ("burden_cut", "f8"),
     ],
     align=True,
@@ -111,11 +97,9 @@ _OFFSETS = (
 )
 
 
-def margins_of(population: "Population") -> np.ndarray:
-    """`MARGINS[1]` of a population; raises `ValueError` when its columns are not `JOINT`."""
+def margins_of(population: Population) -> np.ndarray:
+    """`MARGINS[1]` of a population."""
     given = population.parameters()
-    if tuple(given["names"]) != JOINT:
-        raise ValueError(f"covariates {given['names']} are not {JOINT}")
     margins = np.zeros(1, MARGINS)
     for name in MARGINS.names or ():
         margins[name] = given[name]
@@ -220,7 +204,7 @@ def _draw(
     p = par[0]
     m = margins[0]
     u = np.empty(BASELINE_DECISIONS)
-    scores = np.empty(len(JOINT))
+    scores = np.empty(len(NAMES))
     for i in range(cohort.size):
         row = cohort[i]
         s = subjects[i]

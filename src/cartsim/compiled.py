@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 PACKAGE = Path(__file__).parent
 #: Every file that holds compiled text or declares what it reads.
-SOURCES = ("terms.py", "compiled.py", "draws.py", "cohort.py", "drivers/batch.py", "model")
+SOURCES = ("terms.py", "compiled.py", "draws.py", "cohort.py", "drivers", "evidence/population.py", "model")
 
 
 def source_hash(package: Path = PACKAGE) -> str:
@@ -51,6 +51,8 @@ os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())
 
 import numba  # noqa: E402
 
+# ... and again for a program that had imported numba before us: its caches would lie beside the sources, and go stale
+numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
 UNCOMPILED = bool(numba.config.DISABLE_JIT)
 Function = TypeVar("Function", bound=Callable[..., Any])
 

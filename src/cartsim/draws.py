@@ -128,11 +128,13 @@ def sobol_baseline(seed: int, replicate: int, first: int, count: int) -> np.ndar
     from scipy.stats import qmc
 
     key = study_key(seed, replicate)
-    generator = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
+    # scipy spawns a generator of its own, for which this one must have been seeded and not keyed
+    generator = np.random.Generator(np.random.Philox([int(word) for word in key]))
     engine = qmc.Sobol(BASELINE_DECISIONS, scramble=True, bits=30, rng=generator)
     if first:
         engine.fast_forward(first)
-    points = engine.random(count) if count else np.empty((0, BASELINE_DECISIONS))
+    # in whole powers of two, of which scipy would otherwise remind the user at every run
+    points = engine.random(1 << (count - 1).bit_length())[:count]
     return np.clip(points, 2.0**-31, 1.0 - 2.0**-31)
 
 

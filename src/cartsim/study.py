@@ -202,14 +202,10 @@ def _ward_feed(
 
 
 def _new_summary(scenario: Scenario, arms: Sequence[ReadyArm]) -> "Summary":
-    from cartsim.analysis.endpoints import CALIBRATED, standard_endpoints
+    from cartsim.analysis.endpoints import standard_endpoints, status_before_calibration
     from cartsim.analysis.summary import Summary
 
     endpoints = standard_endpoints(scenario.grading.crs)
-    # nothing is called calibrated before a calibration has put its numbers into the registry
-    status = {}
-    if not arms[0].registry.counts().get(CALIBRATED):
-        status = {end.id: "assumed" for end in endpoints if end.evidence_status == CALIBRATED}
     return Summary(
         endpoints,
         [arm.id for arm in arms],
@@ -217,7 +213,7 @@ def _new_summary(scenario: Scenario, arms: Sequence[ReadyArm]) -> "Summary":
         float(scenario.horizon_days),
         replication_unit=_replication_unit(scenario),
         scenario_id=scenario.id,
-        evidence_status=status,
+        evidence_status=status_before_calibration(endpoints, arms[0].registry.counts()),
     )
 
 
@@ -281,13 +277,15 @@ def _warnings(scenario: Scenario) -> list[str]:
     """What a reader must know of the policies: rungs that nobody has read in a source, said once each."""
     from cartsim.policy.library import unverified_rungs
 
-    told: dict[str, None] = {}
+    told: dict[str, dict[str, None]] = {}
     for arm in scenario.arms:
-        rungs = unverified_rungs(arm.policy)
-        if rungs:
-            made_from = ", ".join(arm.policy.derived_from) or arm.policy.id
-            told[f"{made_from}: recalled, not read in a source: {', '.join(rungs)}"] = None
-    return list(told)
+        origin = (arm.policy.derived_from or [arm.policy.id])[0]
+        told.setdefault(origin, {}).update(dict.fromkeys(unverified_rungs(arm.policy)))
+    return [
+        f"{policy}: recalled, not read in a source: {', '.join(rungs)}"
+        for policy, rungs in told.items()
+        if rungs
+    ]
 
 
 #: Rough costs on one core, for a plan only (microseconds and bytes a subject and arm).

@@ -21,7 +21,9 @@ HIGH_BITS = 0x8080808080808080
 MAX_LEVELS = 6
 MAX_PROPHYLAXIS = 32
 
-DISCLAIMER = "Hypothesis tool, not bedside advice: simulated subjects, assumed and calibrated numbers."
+DISCLAIMER = (
+    "Hypothesis tool, not bedside advice: virtual subjects, and clinical numbers that are mostly assumed."
+)
 
 
 class CrsScale(IntEnum):

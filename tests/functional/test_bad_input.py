@@ -97,6 +97,7 @@ SPOILT = [
     ("no arm", re.search(r"arms:\n(?:  .*\n)+", GOOD)[0], "arms: []\n", "arms", "at least 1"),  # type: ignore[index]
     ("arms missing", re.search(r"arms:\n(?:  .*\n)+", GOOD)[0], "", "arms", "missing"),  # type: ignore[index]
     ("beds negative", "beds: 8", "beds: -8", "site.beds", "at least 0"),
+    ("no bed for inpatients", "beds: 8", "beds: 0", "site.beds", "outpatient"),
     ("two ways to arrive", "{every_h: 24}", "{every_h: 24, poisson_per_day: 1}", "site.arrivals", "exactly one"),
     ("no way to arrive", "{every_h: 24}", "{}", "site.arrivals", "exactly one"),
     ("arrivals out of order", "{every_h: 24}", "{at_h: [5, 1]}", "site.arrivals", "rising"),

@@ -133,3 +133,14 @@ def test_value_counts_are_exact_in_any_chunks(grid):
     assert np.array_equal(times, expected[0])
     assert np.array_equal(events[0], expected[1])
     assert not censored.any()
+
+
+def test_everyone_is_exactly_everyone():
+    """Sums of hazards of 30 subjects round to a last bit below 1; the incidence must not, nor lose its interval."""
+    times = np.arange(30) / 7
+    curves, survival = aalen_johansen(*tally_events(times, np.ones(30, int), causes=1))
+    assert curves[0].at(10.0) == (1.0, 0.0)
+    assert survival.value[-1] == 0.0
+    (lower, upper), method = incidence_interval(curves[0], 10.0)
+    assert method == "Wilson" and 0.85 < lower < 1.0 == upper
+    assert curves[0].at(times[9])[0] == 10 / 30

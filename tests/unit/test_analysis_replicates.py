@@ -50,3 +50,10 @@ def test_a_difference_that_never_varies_has_no_ratio() -> None:
     rows = over_replicates([[_difference(0.0)], [_difference(0.0)]], 0.95)
     compare_unpaired(rows, arm_values(per_replicate), 0.95)
     assert rows[0]["variance_ratio"] is None
+
+
+def test_an_interval_of_a_share_stays_between_0_and_1() -> None:
+    rows = [[_outcome("old", value) | {"interval_method": "Wilson"}] for value in (0.0, 0.0, 0.05)]
+    combined = over_replicates(rows, 0.95)[0]
+    assert combined["lower"] == 0.0
+    assert combined["upper"] == pytest.approx(0.05 / 3 + 4.302652729911275 * 0.05 / 3)

@@ -7,7 +7,17 @@ from cartsim.analysis.site import PURPOSES, summarise_waits
 
 
 def _waits(rows: list[tuple[str, int, int, str, float, float | None, float, str, float]]) -> pa.Table:
-    names = "arm_id replicate subject resource t_asked_d t_granted_d wait_h outcome infused_d".split()
+    names = [
+        "arm_id",
+        "replicate",
+        "subject",
+        "resource",
+        "t_asked_d",
+        "t_granted_d",
+        "wait_h",
+        "outcome",
+        "infused_d",
+    ]
     columns = {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
     columns["seq"] = list(range(len(rows)))
     return pa.table(columns)

@@ -10,7 +10,7 @@ from cartsim.cohort import COHORT
 from cartsim.evidence.registry import load_registry
 from cartsim.policy.compile import CompiledPolicy, compile_policy
 from cartsim.policy.library import load_policy
-from cartsim.terms import CrsScale, Drug, NeuroScale
+from cartsim.terms import CrsScale, Drug, NeuroScale, Syndrome
 
 REGISTRY = load_registry()
 DEX = {"drug": "dexamethasone", "mg": 10, "every_h": 6, "until": {"crs": "<=1"}}
@@ -193,3 +193,19 @@ def test_an_empty_policy_has_empty_arrays() -> None:
     assert policy.rules.size == policy.actions.size == policy.prophylaxis.size == 0
     assert policy.rule_names == ()
     assert policy.eligibility(np.zeros(2, COHORT), cd28=True).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("when", "syndrome"),
+    [
+        ({"crs": ">=2"}, Syndrome.CRS),
+        ({"icans": 2}, Syndrome.ICANS),
+        ({"icans": ">=2", "crs": ">=1"}, Syndrome.CRS),
+        ({"icans": 2, "crs": 0}, Syndrome.ICANS),
+        ({"ne": 3}, Syndrome.NE),
+        ({"oxygen": ">=high_flow"}, Syndrome.CRS),
+    ],
+)
+def test_an_order_is_for_the_syndrome_that_triggers_it(when: dict[str, Any], syndrome: Syndrome) -> None:
+    """A CRS grade of 0 is a condition, not a reason: without CRS the order cannot be for it."""
+    assert one_rule(when)["syndrome"] == syndrome

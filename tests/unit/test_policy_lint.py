@@ -116,6 +116,12 @@ PLANTED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "x",
         "never replaces `dex`",
     ),
+    "course that would stop as it begins": (
+        {"x": rule({"crs": 4}, give=DEX | {"mg": 20, "until": {"bp_support": "none"}})},
+        "warning",
+        "x",
+        "does not start where `until` already holds",
+    ),
     "dose above the limit": (
         {"x": rule({"crs": 4}, give=DEX | {"mg": 100})},
         "error",
@@ -149,6 +155,32 @@ PLANTED: dict[str, tuple[dict[str, Any], str, str, str]] = {
 def test_a_planted_fault_is_found(changes: dict[str, Any], level: str, where: str, words: str) -> None:
     found = [finding for finding in findings(changes) if words in finding.message]
     assert [(finding.level, finding.rule) for finding in found[:1]] == [(level, where)]
+
+
+@pytest.mark.parametrize(
+    ("when", "until", "found"),
+    [
+        ({"crs": ">=2"}, {"crs": "<=1"}, False),
+        ({"crs": ">=2"}, {"crs": "<=2"}, True),
+        ({"crs": 2}, {"bp_support": "none", "oxygen": "none"}, True),
+        ({"crs": 2}, {"crs": "<=1", "bp_support": "none"}, False),
+        ({"bp_support": ">=one_bolus"}, {"crs": "<=1"}, False),
+        ({"neuro": ">=2"}, {"icans": "<=1", "ne": "<=1"}, False),
+        ({"fever": True}, {"crs": "<=1"}, True),
+    ],
+)
+def test_a_course_may_not_begin_where_it_would_end(when: Any, until: Any, found: bool) -> None:
+    """Else it would start and stop at every assessment, each time with a dose."""
+    told = findings({"x": rule(when, give=DEX | {"mg": 4, "until": until})}, scale="lee2014")
+    assert any("does not start" in finding.message for finding in told) == found
+
+
+def test_whether_it_would_end_depends_on_the_scale() -> None:
+    """Grade 2 by the liver alone exists on Lee 2014, not on ASTCT (CLINICAL A4)."""
+    off_support = DEX | {"mg": 4, "until": {"bp_support": "none", "oxygen": "none"}}
+    for scale, expected in {"lee2014": True, "astct2019": False}.items():
+        told = findings({"x": rule({"crs": 2}, give=off_support)}, scale=scale)
+        assert any("does not start" in finding.message for finding in told) == expected
 
 
 def test_errors_come_first() -> None:

@@ -28,6 +28,9 @@ TOCI = "tocilizumab"
 #: What a rule orders, as the tests write it: drug, mg of the first step (0 = labelled), hours between doses.
 DEX_10_Q24H, DEX_10_Q12H, DEX_10_Q6H = [("dexamethasone", 10.0, hours) for hours in (24, 12, 6)]
 FITTED_G4 = ("methylprednisolone", 320.0, 12)
+#: The same by weight, mg/kg: 10 and 320 mg at 70 kg.
+DEX_KG_Q12H, DEX_KG_Q6H = [("dexamethasone", 0.143, hours) for hours in (12, 6)]
+FITTED_G4_KG = ("methylprednisolone", 4.57, 12)
 PULSE_500, PULSE_1000 = ("methylprednisolone", 500.0, 12), ("methylprednisolone", 1000.0, 24)
 ANAKINRA = ("anakinra", 100.0, 6)
 LABELLED = (TOCI, 0.0, None)
@@ -127,31 +130,40 @@ CASES: dict[str, list[tuple[Situation, dict[str, tuple[str, float, float | None]
         (Situation(crs=3, oxygen=O.HIGH_FLOW), {"toci_oxygen": LABELLED}),
         (
             Situation(crs=4, oxygen=O.VENTILATOR),
-            {"toci_oxygen": LABELLED, "steroid_ventilator": FITTED_G4},
+            {"toci_oxygen": LABELLED, "steroid_ventilator": FITTED_G4_KG},
         ),
         # between 8 h and 18 h after tocilizumab a repeat, no steroid yet
         (Situation(crs=2, bp=H.ONE_BOLUS, since_first_toci_h=12, toci=1), {"toci_repeat_bp": LABELLED}),
         (Situation(crs=2, bp=H.ONE_BOLUS, since_first_toci_h=12, toci=1, improved=True), {}),
         (
             Situation(crs=3, oxygen=O.LOW_FLOW, since_first_toci_h=18, toci=1),
-            {"toci_repeat_oxygen": LABELLED, "steroid_18h_oxygen": DEX_10_Q6H},
+            {"toci_repeat_oxygen": LABELLED, "steroid_18h_oxygen": DEX_KG_Q6H},
         ),
         (
             Situation(crs=2, bp=H.ONE_BOLUS, since_first_toci_h=20, toci=1),
-            {"toci_repeat_bp": LABELLED, "steroid_18h_mild": DEX_10_Q12H},
+            {"toci_repeat_bp": LABELLED, "steroid_18h_mild": DEX_KG_Q12H},
         ),
         (Situation(crs=1, since_first_toci_h=40, toci=1), {}),
+        # a third dose waits for the steroid
+        (
+            Situation(crs=3, bp=H.LOW_DOSE_PRESSOR, since_first_toci_h=36, toci=2, since_first_steroid_h=12),
+            {"toci_repeat_bp": LABELLED, "toci_third_bp": LABELLED, "steroid_18h_bp": DEX_KG_Q6H},
+        ),
+        (
+            Situation(crs=3, oxygen=O.LOW_FLOW, since_first_toci_h=36, toci=2, since_first_steroid_h=12),
+            {"toci_repeat_oxygen": LABELLED, "toci_third_oxygen": LABELLED, "steroid_18h_oxygen": DEX_KG_Q6H},
+        ),
         (
             Situation(crs=3, bp=H.LOW_DOSE_PRESSOR, since_first_toci_h=18, toci=1),
-            {"toci_repeat_bp": LABELLED, "steroid_18h_bp": DEX_10_Q6H},
+            {"toci_repeat_bp": LABELLED, "steroid_18h_bp": DEX_KG_Q6H},
         ),
         (
             Situation(crs=4, bp=H.HIGH_DOSE_PRESSOR, since_first_toci_h=18, toci=1),
-            {"toci_pressor": LABELLED, "toci_repeat_bp": LABELLED, "steroid_18h_g4": FITTED_G4},
+            {"toci_pressor": LABELLED, "toci_repeat_bp": LABELLED, "steroid_18h_g4": FITTED_G4_KG},
         ),
         (Situation(ne=2), {}),
-        (Situation(ne=3), {"ne3_steroid": DEX_10_Q6H}),
-        (Situation(ne=4), {"ne4_steroid": FITTED_G4}),
+        (Situation(ne=3), {"ne3_steroid": DEX_KG_Q6H}),
+        (Situation(ne=4), {"ne4_steroid": FITTED_G4_KG}),
     ],
     "tocilizumab_first": [
         (Situation(crs=1, held_h=66), {}),
@@ -167,6 +179,7 @@ CASES: dict[str, list[tuple[Situation, dict[str, tuple[str, float, float | None]
         ),
         (Situation(icans=1), {}),
         (Situation(icans=2), {"icans2_steroid": DEX_10_Q12H}),
+        (Situation(icans=2, held_h=24), {"icans2_steroid": DEX_10_Q12H, "icans2_repeat": DEX_10_Q12H}),
         (Situation(icans=3), {"icans3_steroid": DEX_10_Q6H}),
         (Situation(icans=4), {"icans4_steroid": PULSE_1000}),
         (Situation(crs=1, icans=2), {"icans_toci": LABELLED}),
@@ -229,7 +242,9 @@ CASES: dict[str, list[tuple[Situation, dict[str, tuple[str, float, float | None]
             {"g2_toci": LABELLED, "g3_steroid": DEX_10_Q6H, "g3_escalate": PULSE_1000},
         ),
         (Situation(crs=4), {"g2_toci": LABELLED, "g4_steroid": PULSE_1000}),
-        (Situation(ne=1), {"ne1_steroid": DEX_10_Q12H}),
+        (Situation(ne=1), {}),
+        (Situation(ne=1, neuro=1), {"ne1_steroid": DEX_10_Q12H}),
+        (Situation(ne=1, neuro=1, subject=UNFAITHFUL), {}),
         (Situation(ne=2), {"ne2_steroid": DEX_10_Q12H}),
         (Situation(ne=3), {"ne3_steroid": DEX_10_Q6H}),
         (Situation(ne=4), {"ne4_steroid": FITTED_G4}),
@@ -273,6 +288,7 @@ CASES: dict[str, list[tuple[Situation, dict[str, tuple[str, float, float | None]
             {"g2_toci": LABELLED, "g4_steroid": PULSE_500, "g4_anakinra": ANAKINRA},
         ),
         (Situation(icans=2), {"icans2_steroid": DEX_10_Q12H}),
+        (Situation(icans=2, held_h=24), {"icans2_steroid": DEX_10_Q12H, "icans2_repeat": DEX_10_Q12H}),
         (Situation(crs=1, icans=2), {"icans_toci": LABELLED}),
         (
             Situation(crs=1, icans=2, toci=1, since_first_toci_h=8),
@@ -364,13 +380,52 @@ def test_unverified_rungs_follow_the_verification_table() -> None:
 
 def test_trial_policies_repeat_tocilizumab_at_most_three_times_eight_hours_apart() -> None:
     for policy_id, rule in {
-        "severe_only": "toci_pressor",
+        "severe_only": "toci_third_oxygen",
         "zuma1_c1_2": "toci_oxygen",
-        "zuma1_c4": "g1_toci",
+        "zuma1_c4": "g2_toci",
     }.items():
         action = action_of(compiled(policy_id), rule)
         assert (action["max_doses"], action["while_not_improved"]) == (3, 1)
         assert action["repeat_d"] * 24 == pytest.approx(8)
+
+
+def test_severe_only_gives_one_or_two_doses_then_a_steroid_then_a_third() -> None:
+    """CLINICAL B1: the order of steps in ELIANA and ENSIGN."""
+    policy = compiled("severe_only")
+    assert action_of(policy, "toci_oxygen")["max_doses"] == 2
+    third = policy.rules[policy.rule_names.index("toci_third_bp")]
+    assert (third["toci_lo"], third["toci_hi"]) == (2, 2)
+    assert third["since_first_steroid_d"] * 24 == pytest.approx(12)
+
+
+@pytest.mark.parametrize(
+    ("policy_id", "rule"),
+    [
+        ("asco_2021", "g1_persist"),
+        ("asco_2021", "icans_toci"),
+        ("tocilizumab_first", "g1_persist"),
+        ("tocilizumab_first", "icans_toci"),
+        ("autoimmune_conservative", "g1_persist"),
+        ("zuma1_c4", "g1_toci"),
+        ("zuma1_c1_2", "toci_comorbid"),
+        ("zuma1_c1_2", "toci_ne3"),
+        ("axi_label_2017", "ne_toci"),
+    ],
+)
+def test_without_hypotension_or_hypoxia_tocilizumab_is_given_once(policy_id: str, rule: str) -> None:
+    """MODEL 7 repeats it only while there is support; CLINICAL B2 asks for caution with repeats under ICANS."""
+    action = action_of(compiled(policy_id), rule)
+    assert (action["drug"], action["max_doses"]) == (Drug.TOCILIZUMAB, 1)
+
+
+def test_children_get_the_fitted_steroid_doses_by_weight() -> None:
+    """20, 40 and 120 mg/d dexamethasone equivalents are those of a subject of 70 kg."""
+    policy = compiled("severe_only")
+    rungs = {"steroid_18h_mild": 20, "steroid_18h_bp": 40, "steroid_ventilator": 120}
+    for rule, daily in rungs.items():
+        action = action_of(policy, rule)
+        assert action["per_kg"] == 1
+        assert action["daily_mg"] == pytest.approx(daily, rel=0.002)
 
 
 def test_fitted_steroid_doses_are_20_40_and_120_mg_a_day() -> None:

@@ -50,7 +50,25 @@ def test_a_rung_stands_where_it_applies_and_in_words() -> None:
 def test_signs_and_covariates_are_in_words() -> None:
     signs = cells("severe_only")["CRS, by signs"]["at onset"]
     assert "blood pressure support: high dose pressor or more [toci_pressor]" in signs
-    assert "blood pressure support: low dose pressor or more, older or comorbid [toci_comorbid]" in signs
+    assert "blood pressure support: low dose pressor or more, older or comorbid [toci_comorbid*]" in signs
+
+
+def test_courses_called_by_name_are_spelled_out_below_the_table() -> None:
+    text = " ".join(render_table(load_policy("asco_2021", REGISTRY)).split())
+    assert (
+        "pulse_500: methylprednisolone 500 mg every 12 h x 6, then 250 mg every 12 h x 4, then 125 mg every 12 h "
+        "x 4, then 60 mg every 12 h x 4" in text
+    )
+    assert text.count("rapid taper: dexamethasone 10 mg every 24 h x 2") == 1
+    assert "at the reference weight" in render_table(load_policy("severe_only", REGISTRY))
+    assert "taper:" not in render_table(load_policy("no_treatment", REGISTRY))
+
+
+def test_the_neurological_level_is_an_ice_score() -> None:
+    assert "if ICE 7-9 [ne1_steroid*]" in cells("zuma1_c4")["NE (CTCAE) 1"]["at onset"]
+    rules = {"x": {"when": {"neuro": ">=3"}, "give": {"drug": "dexamethasone", "mg": 10}}}
+    table = decision_table(load_policy({"id": "mine", "scale": "astct2019", "rules": rules}, REGISTRY))
+    assert any("if ICE 0-2 or worse [x]" in cell for row in table for cell in row)
 
 
 def test_prophylaxis_has_its_row() -> None:

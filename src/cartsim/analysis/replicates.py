@@ -55,9 +55,18 @@ def _combine(rows: Sequence[Row], confidence: float) -> Row:
         out["mcse"] = sd / math.sqrt(len(values))
         identical = all(row["interval_method"] == "identical rows" for row in rows)
         if sd > 0 or identical:
-            out["lower"], out["upper"] = t_interval(out["value"], sd, len(values), confidence)
+            lower, upper = t_interval(out["value"], sd, len(values), confidence)
+            out["lower"], out["upper"] = _possible(out, lower, upper)
             out["interval_method"] = "identical rows" if identical else "t over replicates"
     return out
+
+
+def _possible(row: Row, lower: float | None, upper: float | None) -> tuple[float | None, float | None]:
+    """No share lies outside 0 and 1, and no mean or median of a day, dose or count below 0."""
+    if lower is None or upper is None or "reference_arm" in row:
+        return lower, upper
+    is_share = row["summary"] in ("proportion", "share", "cumulative incidence")
+    return max(0.0, lower), min(1.0, upper) if is_share else upper
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

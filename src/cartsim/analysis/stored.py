@@ -25,9 +25,9 @@ RESOLVED, MANIFEST = "scenario.resolved.yaml", "manifest.json"
 def summarise_run(folder: str | Path, *, design_id: int = 0, **options: Any) -> Summary:
     """Return the filled Summary of one design point of a stored run.
 
-    Reads `manifest.json`, `scenario.resolved.yaml` and `adsl/*.parquet` in `folder`. `options` go to `Summary` (population,
-    confidence, evidence_status). Raises FileNotFoundError when one is missing, ValueError when the arms do not
-    hold the same subjects in the same order.
+    Reads `manifest.json`, `scenario.resolved.yaml` and `adsl/*.parquet` in `folder`. `options` go to `Summary`
+    (population, confidence, evidence_status). Raises FileNotFoundError when one is missing, ValueError when the arms do
+    not hold the same subjects in the same order.
     """
     folder = Path(folder)
     facts = read_facts(folder)

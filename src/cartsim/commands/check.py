@@ -114,6 +114,7 @@ def _check_scenario(report: Report, path: Path, overrides: dict[str, Any]) -> No
 
 
 def _add_policy(report: Report, policy: "Policy", heading: str) -> None:
+    from cartsim.commands.terminal import NARROWEST_TABLE, make_console
     from cartsim.evidence.registry import load_registry
     from cartsim.policy.lint import lint
     from cartsim.policy.table import render_table
@@ -129,7 +130,8 @@ def _add_policy(report: Report, policy: "Policy", heading: str) -> None:
                 "mend": finding.mend,
             }
         )
-    report.tables.append((heading, render_table(policy)))
+    width = max(NARROWEST_TABLE, make_console().width)
+    report.tables.append((heading, render_table(policy, width)))
 
 
 def plan_lines(planned: dict[str, Any]) -> list[str]:

@@ -2,25 +2,20 @@
 with its interval, and stdout stays plain enough to be piped into a file.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cartsim.commands.numbers import is_missing, show_interval, show_number, show_ratio
+from cartsim.commands.terminal import Grid, lay_out, make_console, wrap
 from cartsim.terms import DISCLAIMER
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-    from rich.console import Console
-    from rich.table import Table
 
-    from cartsim.scenario.resolve import Scenario
+    from cartsim.scenario.resolve import Arm, Scenario
     from cartsim.study import Study
-
-#: Width of printed tables where the output is not a terminal.
-PLAIN_WIDTH = 116
-LABEL_WIDTH = 36
-CELL_WIDTH = 17
 
 #: Summaries that the printed tables show; the other rows of an endpoint are in the files.
 ONE_ARM = ("proportion", "mean", "median")
@@ -48,72 +43,17 @@ ROWS = (
     Row("Tocilizumab, any", "tocilizumab_any", "percent"),
     Row("Tocilizumab doses", "tocilizumab_doses", "number"),
     Row("Steroid, any", "steroid_any", "percent"),
-    Row("Steroid, mg (dex. eq.)", "steroid_mg", "mg"),
+    Row("Steroid, mg dexamethasone eq.", "steroid_mg", "mg"),
     Row("Vasopressor", "vasopressor", "percent"),
     Row("ICU, any", "icu_any", "percent"),
     Row("ICU days", "icu_days", "days"),
     Row("Hospital days", "hospital_days", "days"),
     Row("Death (uncalibrated)", "death", "percent"),
 )
+#: Described, not contrasted: they are medians among those with CRS only (STATISTICS 2).
+DESCRIPTIVE = ("crs_onset", "crs_duration")
 #: Endpoints whose joint outcome under two policies is told (STATISTICS 2).
 HELPED = (("crs_ge2", "CRS grade ≥ 2"), ("crs_ge3", "CRS grade ≥ 3"))
-
-
-def make_console(stderr: bool = False) -> "Console":
-    """A console on stdout or stderr; NO_COLOR and pipes give plain text of a fixed width."""
-    from rich.console import Console
-
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
-    return console
-
-
-def make_table(headers: Sequence[str], title: str | None = None, right: Iterable[int] = ()) -> "Table":
-    """An empty table in the house style; columns in `right` are aligned to the right."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    align_right = set(right)
-    for number, header in enumerate(headers):
-        table.add_column(header, justify="right" if number in align_right else "left")
-    return table
-
-
-def is_missing(value: Any) -> bool:
-    """None, NaN and pandas' NA alike."""
-    if value is None:
-        return True
-    try:
-        return bool(value != value)
-    except TypeError:
-        return True
-
-
-def show_number(value: Any, form: str, sign: bool = False, decimals: int | None = None) -> str:
-    """A number as the tables print it (shares in percent); an absent one is a dash."""
-    if is_missing(value):
-        return "–"
-    number = 100 * float(value) if form == "percent" else float(value)
-    places = decimals_of(value, form) if decimals is None else decimals
-    return f"{number:{'+' if sign else ''}.{places}f}"
-
-
-def decimals_of(value: Any, form: str) -> int:
-    """Decimals worth printing: two for small counts and days, else one."""
-    return 1 if form in ("percent", "mg") or abs(float(value)) >= 10 else 2
-
-
-def show_interval(row: Any, form: str, sign: bool = False) -> str:
-    """`13.2 (12.6–13.9)`; percent sign and unit are left to the label."""
-    value, lower, upper = row["value"], row["lower"], row["upper"]
-    text = show_number(value, form, sign)
-    if is_missing(value) or is_missing(lower) or is_missing(upper):
-        return text
-    places = decimals_of(value, form)
-    dash = " to " if sign else "–"
-    return f"{text} ({show_number(lower, form, sign, places)}{dash}{show_number(upper, form, sign, places)})"
 
 
 def pick(
@@ -129,83 +69,72 @@ def pick(
     return rows.iloc[0] if len(rows) else None
 
 
-def groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Consecutive groups of at most `size`."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def outcome_grid(study: "Study", scenario: "Scenario") -> Grid:
+    """Every arm by itself: one number and its interval a cell."""
+    rows, cells = [], []
+    for line in ROWS:
+        found = [
+            pick(study.outcomes, ONE_ARM, line.endpoint, scenario.grading.crs, arm.id)
+            for arm in scenario.arms
+        ]
+        if any(row is not None for row in found):
+            rows.append(line.label + (", %" if line.form == "percent" else ""))
+            cells.append([("–" if row is None else show_interval(row, line.form),) for row in found])
+    return Grid(rows, [arm.label for arm in scenario.arms], cells)
 
 
-def outcome_tables(study: "Study", scenario: "Scenario", width: int) -> list["Table"]:
-    """Outcomes by arm, as many arms side by side as fit."""
-    side_by_side = max(1, (width - LABEL_WIDTH) // (CELL_WIDTH + 2))
-    tables = []
-    for number, arms in enumerate(groups(scenario.arms, side_by_side)):
-        title = f"Outcomes by arm, means where not said (95 % Monte Carlo interval); CRS on {scenario.grading.crs}"
-        headers = ["", *(arm.label for arm in arms)]
-        table = make_table(headers, title if number == 0 else None, range(1, len(headers)))
-        for line in ROWS:
-            found = [
-                pick(study.outcomes, ONE_ARM, line.endpoint, scenario.grading.crs, arm.id) for arm in arms
-            ]
-            if all(row is None for row in found):
-                continue
-            unit = ", %" if line.form == "percent" else ""
-            cells = ["–" if row is None else show_interval(row, line.form) for row in found]
-            table.add_row(line.label + unit, *cells)
-        tables.append(table)
-    return tables
+def contrast_grid(study: "Study", scenario: "Scenario") -> Grid:
+    """Every other arm against the reference: difference with interval, variance ratio, number needed to treat."""
+    rows, cells = [], []
+    for line in ROWS:
+        found = [
+            pick(study.contrasts, DIFFERENCE, line.endpoint, scenario.grading.crs, arm.id)
+            for arm in _others(scenario)
+        ]
+        if line.endpoint not in DESCRIPTIVE and any(row is not None for row in found):
+            rows.append(line.label + (", points" if line.form == "percent" else ""))
+            cells.append([_difference(row, line.form) for row in found])
+    return Grid(rows, [arm.label for arm in _others(scenario)], _align_needed(cells), ("", "VR", ""))
 
 
-def contrast_tables(study: "Study", scenario: "Scenario", width: int) -> list["Table"]:
-    """Paired differences against the reference, two arms side by side."""
-    others = [arm for arm in scenario.arms if arm.id != scenario.reference]
-    tables = []
-    for number, arms in enumerate(groups(others, 2 if width >= PLAIN_WIDTH - 2 else 1)):
-        reference = scenario.arm(scenario.reference).label
-        title = (
-            f"Paired difference from “{reference}” (same subjects); VR: variance ratio, what pairing saved"
-        )
-        headers = [""]
-        for arm in arms:
-            headers += [arm.label, "VR", "NNT"]
-        table = make_table(headers, title if number == 0 else None, range(1, len(headers)))
-        for line in ROWS:
-            if line.endpoint in ("crs_onset", "crs_duration"):
-                continue
-            found = [
-                pick(study.contrasts, DIFFERENCE, line.endpoint, scenario.grading.crs, arm.id) for arm in arms
-            ]
-            if all(row is None for row in found):
-                continue
-            unit = ", points" if line.form == "percent" else ""
-            cells: list[str] = []
-            for row in found:
-                cells += ["–", "–", ""] if row is None else _contrast_cells(row, line.form)
-            table.add_row(line.label + unit, *cells)
-        tables.append(table)
-    return tables
+def _others(scenario: "Scenario") -> list["Arm"]:
+    return [arm for arm in scenario.arms if arm.id != scenario.reference]
 
 
-def _contrast_cells(row: Any, form: str) -> list[str]:
-    ratio = row["variance_ratio"]
-    saved = "–" if is_missing(ratio) or math.isinf(float(ratio)) else f"{float(ratio):.1f}"
-    nnt = row.get("nnt")
+def _difference(row: Any | None, form: str) -> tuple[str, str, str]:
+    if row is None:
+        return "–", "–", ""
     needed = ""
-    if not is_missing(nnt):
+    if not is_missing(row.get("nnt")):
         kind = row.get("nnt_kind")
-        prefix = "" if is_missing(kind) or kind == "NNT" else f"{kind} "
-        needed = f"{prefix}{abs(float(nnt)):.0f}"
-    return [show_interval(row, form, sign=True), saved, needed]
+        needed = f"{'NNT' if is_missing(kind) else kind} {abs(float(row['nnt'])):,.0f}"
+    return show_interval(row, form, sign=True), show_ratio(row["variance_ratio"]), needed
 
 
-def helped_lines(study: "Study", scenario: "Scenario") -> list[str]:
+def _align_needed(cells: list[list[tuple[str, str, str]]]) -> list[list[tuple[str, str, str]]]:
+    """`NNT 5` above `NNH 111`: words and digits each below their like."""
+    widths = [
+        max((len(row[arm][2]) for row in cells), default=0) for arm in range(len(cells[0]) if cells else 0)
+    ]
+
+    def padded(text: str, width: int) -> str:
+        word, _, digits = text.partition(" ")
+        return f"{word} {digits:>{width - len(word) - 1}}" if text else ""
+
+    return [
+        [
+            (first, ratio, padded(needed, width))
+            for (first, ratio, needed), width in zip(row, widths, strict=True)
+        ]
+        for row in cells
+    ]
+
+
+def helped_lines(study: "Study", scenario: "Scenario") -> Iterator[str]:
     """Who was helped and who was harmed, on the latent peak."""
-    lines = []
     total = scenario.subjects * scenario.run.replicates
     for endpoint, label in HELPED:
-        for arm in scenario.arms:
-            if arm.id == scenario.reference:
-                continue
+        for arm in _others(scenario):
             row = pick(study.contrasts, DIFFERENCE, endpoint, scenario.grading.crs, arm.id, view="latent")
             if row is None or is_missing(row["n10"]) or is_missing(row["n01"]):
                 continue
@@ -213,47 +142,97 @@ def helped_lines(study: "Study", scenario: "Scenario") -> list[str]:
                 f"{label}, {arm.label}: {int(row['n10']):,} helped, {int(row['n01']):,} harmed of {total:,}"
             )
             if not is_missing(row["harm_lower"]) and not is_missing(row["harm_upper"]):
-                low, high = (
-                    show_number(row["harm_lower"], "percent"),
-                    show_number(row["harm_upper"], "percent"),
-                )
+                low = show_number(row["harm_lower"], "percent")
+                high = show_number(row["harm_upper"], "percent")
                 line += f" (margins alone: harm {low} to {high} %)"
-            lines.append(line)
-    return lines
+            yield line
+
+
+def file_lines(out: Path, files: Sequence[str]) -> Iterator[str]:
+    """The folder, and what is worth opening in it."""
+    if out.is_relative_to(here := Path.cwd()):
+        out = out.relative_to(here)
+    yield f"Files in {out}"
+    top = {Path(name).parts[0] for name in files}
+    results = [name for name in ("outcomes.parquet", "contrasts.parquet") if name in top]
+    folders = sorted({Path(name).parts[0] + "/" for name in files if len(Path(name).parts) > 1})
+    figures = sorted({Path(name).stem for name in top if name.endswith((".png", ".svg"))})
+    if results:
+        yield f"  {', '.join(results)}: every endpoint, scale and view, not only those above"
+    if folders:
+        yield f"  {', '.join(folders)}: one folder a table; columns in results/README.md"
+    if figures:
+        yield f"  {', '.join(figures)}: .png and .svg"
+
+
+def heading(scenario: "Scenario") -> str:
+    """What was simulated, in one line."""
+    arms, replicates = len(scenario.arms), scenario.run.replicates
+    words = [f"{scenario.product.id}: {scenario.subjects:,} subjects"]
+    words[0] += f" in each of {arms} arms" if arms > 1 else ""
+    words += [f"{replicates} replicates"] if replicates > 1 else []
+    return ", ".join([*words, f"{scenario.horizon_days} days", f"seed {scenario.run.seed}"])
 
 
 def print_study(study: "Study", scenario: "Scenario") -> None:
     """The answer of `cartsim run` on stdout."""
+    console = make_console()
+    with console.capture() as captured:
+        for part in _answer(study, scenario, console.width):
+            if isinstance(part, str):
+                console.print(part, soft_wrap=True)
+            else:
+                console.print(part)
+    # a table pads its lines to the right, which is of no use in a file
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _answer(study: "Study", scenario: "Scenario", width: int) -> Iterator[Any]:
+    """Lines (wrapped, with markup) and tables in the order in which they are read."""
     from rich.markup import escape
 
     from cartsim.analysis.contrasts import JOINT_CAVEAT
+    from cartsim.report.figures import SCALE_NAMES
 
-    console = make_console()
-    console.print(f"[bold]{escape(scenario.title)}[/bold]")
+    def text(words: str, indent: str = "") -> str:
+        return escape(wrap(words, width, indent))
+
+    scale = SCALE_NAMES.get(scenario.grading.crs, scenario.grading.crs)
+    yield f"[bold]{text(scenario.title)}[/bold]"
     if scenario.study.question:
-        console.print(escape(scenario.study.question))
-    replicates = f", {scenario.run.replicates} replicates" if scenario.run.replicates > 1 else ""
-    console.print(
-        f"{scenario.product.id}: {scenario.subjects:,} subjects in each of {len(scenario.arms)} arm(s), "
-        f"{scenario.horizon_days} days, seed {scenario.run.seed}{replicates}\n"
-    )
-    for table in outcome_tables(study, scenario, console.width):
-        console.print(table)
-    if len(scenario.arms) > 1:
-        for table in contrast_tables(study, scenario, console.width):
-            console.print(table)
-        lines = helped_lines(study, scenario)
+        yield text(scenario.study.question)
+    yield text(heading(scenario))
+    words = f"Outcomes by arm: means where not said, 95 % Monte Carlo interval; CRS by {scale}"
+    yield f"\n[bold]{text(words)}[/bold]"
+    yield from _spaced(lay_out(outcome_grid(study, scenario), width))
+    if _others(scenario):
+        reference = scenario.arm(scenario.reference).label
+        words = f"Paired difference from “{reference}”: the same subjects, 95 % Monte Carlo interval"
+        yield f"\n[bold]{text(words)}[/bold]"
+        yield text("VR: variance ratio, what pairing saved. NNT, NNH: only where the interval excludes 0.")
+        yield from _spaced(lay_out(contrast_grid(study, scenario), width))
+        lines = list(helped_lines(study, scenario))
         if lines:
-            console.print(
-                "[bold]Helped and harmed[/bold] (latent peak, the same subject under both policies)"
-            )
-            for line in lines:
-                console.print("  " + escape(line))
-            console.print(f"  {JOINT_CAVEAT}\n")
+            words = "Helped and harmed: latent peak, the same subject under both policies"
+            yield f"\n[bold]{text(words)}[/bold]"
+            yield from (text(f"  {line}", "    ") for line in lines)
+            yield text(f"  {JOINT_CAVEAT}", "  ")
+    if scenario.site is not None:
+        from cartsim.commands.site import SITE_NOTE, SITE_TITLE, site_grid
+
+        yield f"\n[bold]{SITE_TITLE}[/bold]"
+        yield from _spaced(lay_out(site_grid(study, scenario), width))
+        yield text(SITE_NOTE)
     if study.out is not None:
-        console.print(
-            f"[bold]Files[/bold] in {escape(str(study.out))}: {escape(', '.join(map(str, study.files)))}"
-        )
+        yield ""
+        yield from (text(line, "    ") for line in file_lines(study.out, study.files))
     for warning in dict.fromkeys(study.warnings):
-        console.print(f"[yellow]note:[/yellow] {escape(warning)}")
-    console.print(f"[dim]{DISCLAIMER}[/dim]")
+        yield text(f"note: {warning}", "  ").replace("note:", "[yellow]note:[/yellow]", 1)
+    yield f"[dim]{text(DISCLAIMER)}[/dim]"
+
+
+def _spaced(tables: Sequence[Any]) -> Iterator[Any]:
+    for number, table in enumerate(tables):
+        if number:
+            yield ""
+        yield table

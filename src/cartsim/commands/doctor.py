@@ -9,6 +9,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from cartsim.commands.terminal import make_console, wrap
+
 CORE = (
     "simpy",
     "numpy",
@@ -23,7 +25,7 @@ CORE = (
     "jinja2",
     "matplotlib",
 )
-#: Extra -> (module to look for, what it is for).
+#: Extra -> (module to look for, what it is for). None of them is needed by the commands of this version.
 OPTIONAL = {
     "dask": ("distributed", "runs on several machines"),
     "sensitivity": ("SALib", "sensitivity indices"),
@@ -65,7 +67,7 @@ def print_findings(findings: dict[str, Any]) -> None:
     print(f"cartsim {findings['cartsim']}, Python {findings['python']} on {findings['platform']}")
     print(f"cores: {findings['cores']}; compiled engine: {findings['compiling']}")
     shown = [f"{name} {version or 'MISSING'}" for name, version in findings["packages"].items()]
-    print("packages: " + ", ".join(shown))
+    print(wrap("packages: " + ", ".join(shown), make_console().width))
     for name, folder in findings["folders"].items():
         state = "writable" if folder["writable"] else "NOT WRITABLE"
         more = ""
@@ -77,8 +79,8 @@ def print_findings(findings: dict[str, Any]) -> None:
             )
         print(f"{name}: {folder['path']} ({state}{more})")
     for name, part in findings["optional"].items():
-        state = "present" if part["present"] else f"absent (pip install 'cartsim[{name}]')"
-        print(f"optional {name}, {part['for']}: {state}")
+        state = "present" if part["present"] else "absent"
+        print(f"optional {name}, for {part['for']}, which this version does not have yet: {state}")
     print(
         "all that a run needs is here" if findings["ok"] else "a run will not work here: see what is MISSING"
     )

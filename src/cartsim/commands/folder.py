@@ -7,6 +7,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from cartsim.errors import InvalidInput, Unreachable
@@ -80,10 +81,16 @@ def _difference(out: Path, scenario: "Scenario") -> str | None:
     except (OSError, InvalidInput):
         return None
     before, now = _flat(stored), _flat(scenario.resolved())
+    if before.get("id") != now["id"]:
+        return f"they are those of {before.get('id')}, and this is {now['id']}"
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    shown = ", ".join(f"{key}: {before.get(key)} -> {now.get(key)}" for key in changed[:4])
+    shown = ", ".join(f"{key}: {_short(before.get(key))} -> {_short(now.get(key))}" for key in changed[:4])
     more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
     return f"changed: {shown}{more}" if changed else None
+
+
+def _short(value: Any) -> str:
+    return shorten(str(value), 40, placeholder=" ...")
 
 
 def _flat(data: Any, path: str = "") -> dict[str, Any]:

@@ -5,7 +5,7 @@ product, every policy with what is unverified in it.
 import json
 from typing import Any
 
-from cartsim.commands.console import make_console, make_table
+from cartsim.commands.terminal import NARROWEST_TABLE, make_console, make_table
 from cartsim.errors import InvalidInput
 from cartsim.scenario.shape import nearest
 
@@ -44,6 +44,8 @@ def list_evidence(pattern: str, status: str | None, as_json: bool) -> None:
         return
     console = make_console()
     table = make_table(["Key", "Value", "Unit", "Status", "Meaning; source or reason"])
+    # long lists and units are rare, and would leave no room for the reason
+    table.columns[1].max_width = table.columns[2].max_width = 16
     for key, entry in chosen.items():
         table.add_row(
             escape(key),
@@ -131,22 +133,17 @@ def list_all_policies(as_json: bool) -> None:
 
 
 def show_policy(policy_id: str, as_json: bool) -> None:
-    """One policy as a grade by time table. Raises `InvalidInput` for an unknown id."""
+    """One policy, or a prophylaxis module on top of no treatment. Raises `InvalidInput` for an unknown id."""
     from cartsim.evidence.registry import load_registry
-    from cartsim.policy.library import load_policy
+    from cartsim.policy.library import list_modules, load_policy
     from cartsim.policy.table import render_table
 
-    policy = load_policy(policy_id, load_registry())
+    is_module = policy_id in {module.id for module in list_modules()}
+    given = {"extends": "no_treatment", "add": [policy_id]} if is_module else policy_id
+    policy = load_policy(given, load_registry())
     if as_json:
         _dump(policy.model_dump(mode="json", by_alias=True))
         return
-    print(f"{policy.id}: {policy.title}")
-    if policy.source is not None:
-        print(
-            f"source: {policy.source.citation}" + (f", doi {policy.source.doi}" if policy.source.doi else "")
-        )
-    if policy.approximates:
-        print(f"approximates: {policy.approximates}")
-    print(render_table(policy))
-    if policy.unverified:
-        print("unverified: " + ", ".join(policy.unverified))
+    if is_module:
+        print(f"prophylaxis module {policy_id}, shown on top of no_treatment\n")
+    print(render_table(policy, max(NARROWEST_TABLE, make_console().width)))

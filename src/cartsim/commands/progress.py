@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cartsim.commands.console import make_console
+from cartsim.commands.terminal import make_console
 
 if TYPE_CHECKING:
     from cartsim.study import Progress
@@ -29,7 +29,6 @@ def progress_bar(quiet: bool) -> Iterator["Callable[[Progress], None] | None"]:
         return
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -39,7 +38,7 @@ def progress_bar(quiet: bool) -> Iterator["Callable[[Progress], None] | None"]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -47,8 +46,17 @@ def progress_bar(quiet: bool) -> Iterator["Callable[[Progress], None] | None"]:
         tasks: dict[str, Any] = {}
 
         def draw(progress: "Progress") -> None:
+            # a stage of one piece cannot say how far it is: its bar only shows that it lives
+            total = progress.total if progress.total > 1 else None
+            count = f"{progress.done:,} of {progress.total:,}" if total else ""
             if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total or None)
-            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total or None)
+                tasks[progress.stage] = bars.add_task(progress.stage, total=total, count=count)
+            finished = 0 < progress.total <= progress.done
+            bars.update(
+                tasks[progress.stage],
+                completed=progress.done,
+                total=progress.total if finished else total,
+                count=count,
+            )
 
         yield draw

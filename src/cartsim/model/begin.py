@@ -27,7 +27,6 @@ def _set_clocks(c: np.record) -> None:
     c.toci_stop = math.inf
     c.toci_t = math.inf
     c.seizure_t = math.inf
-    c.afebrile_since = math.inf
     c.steroid_first_t = math.inf
     c.steroid_start_t = math.inf
     c.anakinra_first_t = math.inf

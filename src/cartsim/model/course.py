@@ -199,11 +199,12 @@ def advance(clinic: np.record, s: np.record, c: np.record, log: np.record, until
         t, kind = _next_event(c)
         stop = min(t, until)
         follow(p, s, c, stop)
+        # a seizure that has just come to light goes first, unless death comes before it
+        if not c.seizure_logged and c.seizure_t < min(t, c.death_t):
+            continue
         if c.death_t <= stop and c.death_t < c.end:
             c.t = c.death_t
             _finish(clinic, s, c, log, c.death_t, 1)
-            continue
-        if not c.seizure_logged and c.seizure_t < t:
             continue
         if t > until:
             c.t = max(c.t, until)
@@ -223,7 +224,8 @@ def answer(
     if ask == TOCILIZUMAB:
         # prophylaxis is prepared beforehand; a reactive dose takes its way from the pharmacy
         delay = 0.0 if c.toci_prophylactic else order_delay_d(p, s, c)
-        c.toci_start = granted_at + delay
+        # admission since the order shortens the way, not the drug's spacing
+        c.toci_start = max(granted_at + delay, c.toci_last_t + p.toci_spacing_h / HOURS_PER_DAY)
         return
     if ask == WARD_BED:
         enter_ward(p, c, log, granted_at)

@@ -25,10 +25,12 @@ def skewed(p: np.record, z: float) -> float:
 def bump(since_peak_d: float, ascent: float, decline: float) -> float:
     """0 at the peak, slope +ascent (/d) before and -decline (/d) after it, smooth between (log-sum-exp).
 
-    MODEL 1's -ln(w exp(-g u) + (1-w) exp(d u)) with exp(-g u) taken out, which saves an exponential.
+    MODEL 1's -ln(w exp(-g u) + (1-w) exp(d u)) with the larger exponential taken out: one less, and none overflows.
     """
     both = ascent + decline
     w = decline / both
+    if since_peak_d > 0.0:
+        return -decline * since_peak_d - math.log(1.0 - w + w * math.exp(-both * since_peak_d))
     return ascent * since_peak_d - math.log(w + (1.0 - w) * math.exp(both * since_peak_d))
 
 

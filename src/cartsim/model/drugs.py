@@ -22,14 +22,20 @@ def toci_concentration(p: np.record, c: np.record, t: float) -> float:
 
 
 @compiled
+def _decayed(
+    slow: float, fast: float, since_d: float, halflife_d: float, onset_tau_d: float
+) -> tuple[float, float]:
+    """The two sums behind an amount that comes on fast and goes off slowly, `since_d` days later."""
+    return slow * math.exp(-_LN2 / halflife_d * since_d), fast * math.exp(-since_d / onset_tau_d)
+
+
+@compiled
 def steroid_amount(p: np.record, c: np.record, t: float) -> float:
     """Steroid acting at `t`, mg dexamethasone equivalents: fast on, slow off."""
     if c.steroid_slow == 0.0 or t < c.steroid_t:
         return 0.0
-    since = t - c.steroid_t
-    return c.steroid_slow * math.exp(-_LN2 / p.steroid_slow_d * since) - c.steroid_fast * math.exp(
-        -since / p.steroid_fast_d
-    )
+    slow, fast = _decayed(c.steroid_slow, c.steroid_fast, t - c.steroid_t, p.steroid_slow_d, p.steroid_fast_d)
+    return slow - fast
 
 
 @compiled
@@ -37,10 +43,10 @@ def anakinra_amount(p: np.record, c: np.record, t: float) -> float:
     """Anakinra acting at `t`, mg."""
     if c.anakinra_slow == 0.0 or t < c.anakinra_t:
         return 0.0
-    since = t - c.anakinra_t
-    return c.anakinra_slow * math.exp(-_LN2 / p.anakinra_slow_d * since) - c.anakinra_fast * math.exp(
-        -since / p.anakinra_fast_d
+    slow, fast = _decayed(
+        c.anakinra_slow, c.anakinra_fast, t - c.anakinra_t, p.anakinra_slow_d, p.anakinra_fast_d
     )
+    return slow - fast
 
 
 @compiled
@@ -59,10 +65,10 @@ def add_tocilizumab(p: np.record, c: np.record, mg: float, t: float) -> None:
 @compiled
 def add_steroid(p: np.record, c: np.record, mg: float, t: float) -> None:
     """`mg` dexamethasone equivalents given at `t`."""
-    since = t - c.steroid_t
     if c.steroid_slow > 0.0:
-        c.steroid_slow = c.steroid_slow * math.exp(-_LN2 / p.steroid_slow_d * since)
-        c.steroid_fast = c.steroid_fast * math.exp(-since / p.steroid_fast_d)
+        c.steroid_slow, c.steroid_fast = _decayed(
+            c.steroid_slow, c.steroid_fast, t - c.steroid_t, p.steroid_slow_d, p.steroid_fast_d
+        )
     c.steroid_slow += mg
     c.steroid_fast += mg
     c.steroid_t = t
@@ -73,10 +79,10 @@ def add_steroid(p: np.record, c: np.record, mg: float, t: float) -> None:
 @compiled
 def add_anakinra(p: np.record, c: np.record, mg: float, t: float) -> None:
     """`mg` anakinra given at `t`."""
-    since = t - c.anakinra_t
     if c.anakinra_slow > 0.0:
-        c.anakinra_slow = c.anakinra_slow * math.exp(-_LN2 / p.anakinra_slow_d * since)
-        c.anakinra_fast = c.anakinra_fast * math.exp(-since / p.anakinra_fast_d)
+        c.anakinra_slow, c.anakinra_fast = _decayed(
+            c.anakinra_slow, c.anakinra_fast, t - c.anakinra_t, p.anakinra_slow_d, p.anakinra_fast_d
+        )
     c.anakinra_slow += mg
     c.anakinra_fast += mg
     c.anakinra_t = t

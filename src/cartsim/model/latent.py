@@ -149,8 +149,11 @@ def follow(p: np.record, s: np.record, c: np.record, t: float) -> None:
         c.grid = max(c.grid, min(last, grid_index(p, first)))
     final = max(c.harm_to, c.fit_to)
     while c.grid < last:
+        at = (c.grid + 1) * step
+        # nothing is booked for the dead: a later point would put off the moment of death
+        if c.death_t <= at:
+            return
         c.grid += 1
-        at = c.grid * step
         if at > final:
             c.grid = last
             return

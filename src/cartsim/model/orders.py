@@ -12,13 +12,15 @@ from cartsim.compiled import compiled
 from cartsim.model.drugs import add_anakinra, add_steroid, add_tocilizumab, tocilizumab_mg
 from cartsim.model.latent import follow, follow_peaks
 from cartsim.model.logs import log_change, log_dose
-from cartsim.terms import HOURS_PER_DAY, TIME_SLACK_D, Ask, Change, Drug, Setting
+from cartsim.terms import HOURS_PER_DAY, TIME_SLACK_D, Ask, Change, Drug, Setting, Syndrome
 
 _TOCI = int(Drug.TOCILIZUMAB)
 _METHYLPRED = int(Drug.METHYLPREDNISOLONE)
 _ANAKINRA = int(Drug.ANAKINRA)
 _ASK_TOCI = int(Ask.TOCILIZUMAB)
 _WARD = int(Setting.WARD)
+_ICANS = int(Syndrome.ICANS)
+_NE = int(Syndrome.NE)
 _ORDER = int(Change.ORDER)
 _TAPER = int(Change.STEROID_TAPER)
 _STOP = int(Change.STEROID_STOP)
@@ -35,6 +37,14 @@ def order_delay_d(p: np.record, s: np.record, c: np.record) -> float:
         span = p.delay_ward_max_h - p.delay_ward_min_h
         return (p.delay_ward_min_h + span * s.order_delay_u) / HOURS_PER_DAY
     return p.delay_home_h / HOURS_PER_DAY
+
+
+@compiled
+def trigger_grade(c: np.record, syndrome: int) -> int:
+    """The grade that an order for `syndrome` answers, as just seen."""
+    if syndrome == _NE:
+        return c.ne
+    return c.icans if syndrome == _ICANS else c.crs_policy
 
 
 @compiled
@@ -84,12 +94,24 @@ def order_tocilizumab(
             return
     mg = action.mg[0] * s.weight_kg if action.per_kg else action.mg[0]
     mg = min(mg, p.toci_cap_mg) if mg > 0.0 else tocilizumab_mg(p, s.weight_kg)
-    grade = c.icans if rule.syndrome else c.crs_policy
+    grade = trigger_grade(c, rule.syndrome)
     ask_tocilizumab(p, c, t, mg, rule.rule_no, grade, rule.syndrome, 0)
     c.ref_crs = c.crs_policy
     c.ref_bp = c.level[0]
     c.ref_oxygen = c.level[1]
     log_change(p, log, c, _ORDER, t, rule.rule_no, _TOCI)
+
+
+@compiled
+def is_stop_met(action: np.record, c: np.record) -> bool:
+    """Everything that `until` names is at or below its level in what was seen last."""
+    return (
+        c.crs_policy <= action.until_crs
+        and c.icans <= action.until_icans
+        and c.ne <= action.until_ne
+        and c.level[0] <= action.until_bp
+        and c.level[1] <= action.until_oxygen
+    )
 
 
 @compiled
@@ -102,7 +124,14 @@ def order_regimen(
     if (c.spent >> np.uint64(number)) & _ONE:
         return
     action = clinic.actions[number]
+    # else it would stop and start again, with a dose, at every assessment
+    if action.has_until and is_stop_met(action, c):
+        return
     slot = ANAKINRA_SLOT if action.drug == _ANAKINRA else STEROID_SLOT
+    start = t + order_delay_d(p, s, c)
+    # a course that has just ended still covers the time to its next dose, had there been one
+    if start < c.reg_covers_until[slot] - TIME_SLACK_D and action.daily_mg <= c.reg_daily_mg[slot]:
+        return
     running = c.reg_action[slot]
     if running >= 0:
         now = clinic.actions[running]
@@ -114,9 +143,9 @@ def order_regimen(
     c.reg_step[slot] = 0
     c.reg_given[slot] = 0
     c.reg_total[slot] = 0
-    c.reg_next[slot] = t + order_delay_d(p, s, c)
+    c.reg_next[slot] = start
     c.reg_order_t[slot] = t
-    c.reg_grade[slot] = c.icans if rule.syndrome else c.crs_policy
+    c.reg_grade[slot] = trigger_grade(c, rule.syndrome)
     c.reg_syndrome[slot] = rule.syndrome
     if c.ref_crs < 0:
         c.ref_crs = c.crs_policy
@@ -148,13 +177,7 @@ def check_stop(clinic: np.record, c: np.record, log: np.record, t: float) -> Non
         action = clinic.actions[number]
         if not action.has_until or c.reg_step[slot] >= action.taper_from:
             continue
-        if (
-            c.crs_policy > action.until_crs
-            or c.icans > action.until_icans
-            or c.ne > action.until_ne
-            or c.level[0] > action.until_bp
-            or c.level[1] > action.until_oxygen
-        ):
+        if not is_stop_met(action, c):
             continue
         if action.taper_from < action.n_steps and c.reg_total[slot] > 0:
             c.reg_step[slot] = action.taper_from
@@ -172,12 +195,11 @@ def give_regimen_dose(
     action = clinic.actions[c.reg_action[slot]]
     step = c.reg_step[slot]
     mg = action.mg[step]
-    if action.per_kg:
-        mg = min(mg * s.weight_kg, action.cap_mg)
+    dose = min(mg * s.weight_kg, action.cap_mg) if action.per_kg else mg
     c.reg_given[slot] += 1
     c.reg_total[slot] += 1
     give(
-        clinic, s, c, log, action.drug, mg, t, c.reg_order_t[slot], c.reg_rule[slot], c.reg_grade[slot],
+        clinic, s, c, log, action.drug, dose, t, c.reg_order_t[slot], c.reg_rule[slot], c.reg_grade[slot],
         c.reg_syndrome[slot], 0,
     )  # fmt: skip
     c.reg_next[slot] = t + action.every_d[step]
@@ -185,6 +207,9 @@ def give_regimen_dose(
         c.reg_step[slot] = step + 1
         c.reg_given[slot] = 0
     if c.reg_step[slot] >= action.n_steps or c.reg_total[slot] >= action.max_doses:
+        c.reg_covers_until[slot] = c.reg_next[slot]
+        pace = mg / action.every_d[step] * action.every_d[0] / action.mg[0]
+        c.reg_daily_mg[slot] = action.daily_mg * pace
         _end_regimen(clinic, c, log, slot, t, 0 if action.has_until else 1)
 
 

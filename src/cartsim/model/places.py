@@ -9,8 +9,9 @@ import numpy as np
 
 from cartsim.compiled import compiled
 from cartsim.model.logs import log_change
-from cartsim.terms import HOURS_PER_DAY, Ask, Change, Setting
+from cartsim.terms import HOURS_PER_DAY, TIME_SLACK_D, Ask, Change, Setting, Syndrome
 
+_CRS = int(Syndrome.CRS)
 _HOME = int(Setting.HOME)
 _CLINIC = int(Setting.CLINIC)
 _WARD = int(Setting.WARD)
@@ -131,7 +132,8 @@ def needs_icu(p: np.record, c: np.record, ordered: int) -> bool:
 def is_clear(p: np.record, c: np.record, t: float) -> bool:
     """No CRS and no more than mild neurotoxicity for long enough, and past the minimum stay."""
     clear = p.discharge_clear_h / HOURS_PER_DAY
-    return t >= p.min_stay_d and t - c.crs_seen_t >= clear and t - c.neuro_seen_t >= clear
+    since = t - max(c.crs_seen_t, c.neuro_seen_t)
+    return t >= p.min_stay_d - TIME_SLACK_D and since >= clear - TIME_SLACK_D
 
 
 @compiled
@@ -144,7 +146,7 @@ def place(p: np.record, c: np.record, log: np.record, t: float, icu_ordered: int
     if c.setting == _ICU:
         if need:
             withdraw(c, _ASK_WARD, _CANCEL_WARD)
-        elif t - c.icu_need_t >= p.icu_out_h / HOURS_PER_DAY:
+        elif t - c.icu_need_t >= p.icu_out_h / HOURS_PER_DAY - TIME_SLACK_D:
             if is_clear(p, c, t):
                 discharge(p, c, log, t)
             elif not asked & _ASK_WARD:
@@ -158,17 +160,19 @@ def place(p: np.record, c: np.record, log: np.record, t: float, icu_ordered: int
         if not need and is_clear(p, c, t):
             discharge(p, c, log, t)
         return
-    ill = c.crs > 0 or c.icans > 0
+    # whoever may be at home with mild neurotoxicity is not brought in for it: else out and in again every day
+    ill = c.crs > 0 or c.icans > p.discharge_neuro
     if ill and not asked & _ASK_WARD:
         c.outbox |= _ASK_WARD
     elif not ill:
         withdraw(c, _ASK_WARD, _CANCEL_WARD)
-    if c.setting == _CLINIC and t >= p.clinic_watch_d:
+    if c.setting == _CLINIC and t >= p.clinic_watch_d - TIME_SLACK_D:
         move(c, _HOME, t)
 
 
 @compiled
 def withdraw_dose(c: np.record) -> None:
-    """CRS has gone while a reactive dose was awaited: it is no longer wanted."""
-    if c.crs_policy == 0 and not c.toci_prophylactic:
+    """What a reactive dose was ordered for has gone while it was awaited: it is no longer wanted."""
+    gone = c.crs_policy == 0 if c.toci_syndrome == _CRS else c.icans == 0 and c.ne == 0
+    if gone and not c.toci_prophylactic:
         withdraw(c, _ASK_TOCI, _CANCEL_TOCI)

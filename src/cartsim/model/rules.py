@@ -10,11 +10,12 @@ import numpy as np
 
 from cartsim.compiled import compiled
 from cartsim.model.orders import order_regimen, order_tocilizumab
-from cartsim.terms import BITS_PER_BYTE, HIGH_BITS, HOURS_PER_DAY, TIME_SLACK_D, Ask, BpSupport, Drug
+from cartsim.terms import BITS_PER_BYTE, HIGH_BITS, HOURS_PER_DAY, TIME_SLACK_D, Ask, BpSupport, Drug, Oxygen
 
 _TOCI = int(Drug.TOCILIZUMAB)
 _ASK_TOCI = int(Ask.TOCILIZUMAB)
 _PRESSOR = int(BpSupport.LOW_DOSE_PRESSOR)
+_LOW_FLOW = int(Oxygen.LOW_FLOW)
 _ONE = np.uint64(1)
 _BYTE = np.uint64(BITS_PER_BYTE)
 _HIGH = np.uint64(HIGH_BITS)
@@ -22,15 +23,15 @@ _HIGH = np.uint64(HIGH_BITS)
 
 @compiled
 def improved(p: np.record, c: np.record, t: float) -> int:
-    """Better than at the last order: a lower grade, or afebrile for a while off pressors and on no more oxygen."""
+    """Better than at the last order: a lower grade, or afebrile for a while with little support and no more of it."""
     if c.ref_crs < 0:
         return 0
     if c.crs_policy <= c.ref_crs - p.improved_grades:
         return 1
     if t - c.afebrile_since < p.improved_afebrile_h / HOURS_PER_DAY - TIME_SLACK_D:
         return 0
-    calm = c.level[0] < _PRESSOR and c.level[0] <= c.ref_bp and c.level[1] <= c.ref_oxygen
-    return 1 if calm else 0
+    little = c.level[0] < _PRESSOR and c.level[1] <= _LOW_FLOW
+    return 1 if little and c.level[0] <= c.ref_bp and c.level[1] <= c.ref_oxygen else 0
 
 
 @compiled

@@ -103,6 +103,8 @@ COURSE = np.dtype(
         ("reg_order_t", F, 2),
         ("reg_grade", I1, 2),
         ("reg_syndrome", I1, 2),
+        ("reg_covers_until", F, 2),  # the last dose of a finished course lasts until then
+        ("reg_daily_mg", F, 2),  # ... and stood for this much a day
         ("spent", U8),  # actions that may not start again
         # --- what rules remember
         ("eligible", U8),  # rules whose covariate conditions (and adherence) hold

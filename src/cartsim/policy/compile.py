@@ -140,11 +140,11 @@ def rule_row(policy: Policy, name: str, place: int, action: int) -> np.ndarray:
 
 
 def syndrome_of(policy: Policy, rule: Rule) -> Syndrome:
-    """What the order is for: as said by `for`, else by the grade in `when` (CRS when there are both)."""
+    """What the order is for: as said by `for`, else by the grade in `when` (CRS when both are above 0)."""
     neuro = Syndrome.NE if policy.neuro_scale == "ctcae" else Syndrome.ICANS
     if rule.for_ is not None:
         return {"crs": Syndrome.CRS, "icans": neuro, "ne": Syndrome.NE}[rule.for_]
-    if rule.when.crs is not None:
+    if rule.when.crs is not None and parse_level("crs", rule.when.crs)[1] > 0:
         return Syndrome.CRS
     if rule.when.icans is not None or rule.when.neuro is not None:
         return Syndrome.ICANS

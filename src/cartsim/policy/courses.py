@@ -67,6 +67,11 @@ def schedules() -> dict[str, Any]:
     return dict(_drug_file("schedules")["schedules"])
 
 
+def tapers() -> dict[str, Any]:
+    """Named tapers: note, and steps by drug."""
+    return dict(_drug_file("schedules")["tapers"])
+
+
 def _steps(rows: list[dict[str, Any]], divide: float = 1.0) -> tuple[Step, ...]:
     return tuple(Step(row["mg"] / divide, float(row["every_h"]), row["doses"]) for row in rows)
 
@@ -77,7 +82,7 @@ def _taper(give: Give, divide: float) -> tuple[Step, ...]:
         return _steps([step.model_dump() for step in explicit], divide)
     if give.taper in (None, "none"):
         return ()
-    return _steps(_drug_file("schedules")["tapers"][give.taper][give.drug], divide)
+    return _steps(tapers()[give.taper][give.drug], divide)
 
 
 def course(give: Give, registry: Mapping[str, Any]) -> Course:

@@ -20,6 +20,7 @@ from cartsim.policy.reach import (
     answers_crs,
     answers_neuro,
     covers,
+    may_stop_at_once,
     possible_grades,
     same_conditions,
     same_order,
@@ -59,6 +60,7 @@ def lint(policy: Policy | str | Path | Mapping[str, Any], registry: Mapping[str,
         *_contradictions(compiled),
         *_shadowed(compiled),
         *_weak_replacements(compiled),
+        *_stops_at_once(compiled, registry),
         *_unanswered(compiled, registry),
         *_mixed_scales(policy),
     ]
@@ -186,6 +188,19 @@ def _weak_replacements(compiled: CompiledPolicy) -> Iterator[Finding]:
                 f"`{name}` never replaces `{rule.replaces}`: {mine:g} against {theirs:g} mg/day (equivalents)"
             )
             yield Finding("error", name, what, "a higher dose, or leave `replaces` out")
+
+
+def _stops_at_once(compiled: CompiledPolicy, registry: Mapping[str, Any]) -> Iterator[Finding]:
+    """Courses that a rule asks for while what should end them already holds: they do not start."""
+    for row in compiled.rules:
+        action = int(row["action"])
+        if action >= 0 and may_stop_at_once(row, compiled.actions[action], compiled.crs_scale, registry):
+            yield Finding(
+                "warning",
+                compiled.rule_names[int(row["rule_no"])],
+                "its order does not start where `until` already holds, and the rule may hold there",
+                "name in `until` what the rule looks at, below its trigger",
+            )
 
 
 def _unanswered(compiled: CompiledPolicy, registry: Mapping[str, Any]) -> Iterator[Finding]:

@@ -3,7 +3,7 @@ the lint on compiled rows. Kept apart from the lint's wording, so that each can 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from cartsim.model.state import ACTION
 from cartsim.policy.compile import CompiledPolicy, covariates_of, looks_at_grade_1
 from cartsim.policy.conditions import ANY, COVARIATE_NUMBERS, parse_number
 from cartsim.terms import Axis
+
+if TYPE_CHECKING:
+    from cartsim.evidence.grading import GradingTables
 
 RANGES = ("crs", "icans", "ne", "bp", "oxygen", "liver", "kidney", "neuro", "toci", "steroid", "anakinra")
 #: Lower bounds: the smaller, the wider.
@@ -97,3 +100,36 @@ def answers_neuro(row: np.void, key: str, grade: int) -> bool:
     """True when the rule looks at neurotoxicity and may fire at this grade of `key`."""
     looks = any(_has(row, one) for one in ("icans", "ne", "neuro"))
     return bool(looks and all(row[f"{one}_lo"] <= grade <= row[f"{one}_hi"] for one in (key, "neuro")))
+
+
+def may_stop_at_once(row: np.void, action: np.void, scale: int, registry: Mapping[str, Any]) -> bool:
+    """True when the rule may hold while its order's `until` is met, so that the order would not start."""
+    if not action["has_until"]:
+        return False
+    least = {key: int(row[f"{key}_lo"]) for key in ("crs", "icans", "ne", "bp", "oxygen")}
+    # the scored neurological level is at most either grade made from it
+    for key in ("icans", "ne"):
+        least[key] = max(least[key], int(row["neuro_lo"]))
+    grades = possible_grades(row, scale, registry)
+    grading = getattr(registry, "grading", None)
+    if grades is not None and grading is not None:
+        least["crs"] = max(least["crs"], min(grades - {0}, default=0) if _any_sign(row) else 0)
+        if _highest_grade_at_stop(row, action, scale, grading()) < least["crs"]:
+            return False
+    return all(value <= int(action[f"until_{key}"]) for key, value in least.items())
+
+
+def _any_sign(row: np.void) -> bool:
+    return any(row[f"{key}_lo"] > 0 for key in _AXES.values())
+
+
+def _highest_grade_at_stop(row: np.void, action: np.void, scale: int, tables: "GradingTables") -> int:
+    """Highest CRS grade with blood pressure and oxygen support at or below what `until` asks for."""
+    top = tables.scale.shape[2] - 1
+    high = int(tables.fever_grade[scale].max())
+    for axis, key in _AXES.items():
+        limit = min(int(row[f"{key}_hi"]), top)
+        if key in ("bp", "oxygen"):
+            limit = min(limit, int(action[f"until_{key}"]))
+        high = max(high, int(tables.scale[scale, axis, limit]))
+    return high

@@ -19,6 +19,7 @@ from cartsim.policy.conditions import (
     parse_number,
     parse_stop,
 )
+from cartsim.policy.courses import schedules, tapers
 from cartsim.policy.schema import Covariates, Give, Policy, Prophylactic, Rule, Until, When
 from cartsim.terms import DISCLAIMER
 
@@ -29,6 +30,8 @@ _FLAGS = {
     "prior_neuro": ("prior neurological disease", "no prior neurological disease"),
     "cd28": ("CD28 product", "not a CD28 product"),
 }
+#: Neurological level in the words of the bedside score.
+_ICE = ("ICE 10", "ICE 7-9", "ICE 3-6", "ICE 0-2", "unarousable")
 _CLOCK_WORDS = {
     "since_onset_h": "{:g} h after CRS onset",
     "since_first_toci_h": "{:g} h after first tocilizumab",
@@ -77,6 +80,8 @@ def render_table(policy: Policy, width: int = 132) -> str:
     lines.append(f"CRS grades on {policy.scale}; {neuro}. Status: {policy.status.replace('_', ' ')}.")
     lines += textwrap.wrap(f"Approximation: {policy.approximates}", width) if policy.approximates else []
     lines += ["", *_grid(decision_table(policy), width), ""]
+    for line in _named_courses(policy):
+        lines += textwrap.wrap(line, width, subsequent_indent="  ")
     if policy.unverified:
         rungs = ", ".join(path.partition(".")[2] for path in policy.unverified)
         lines += textwrap.wrap(f"* not verified against the primary text: {rungs}", width)
@@ -110,6 +115,27 @@ def limits_text(give: Give) -> str:
             "taper " + ", ".join(f"{s.mg:g} mg q{s.every_h:g}h x{s.doses}" for s in give.taper_steps() or [])
         )
     return "; ".join(parts)
+
+
+def _named_courses(policy: Policy) -> Iterator[str]:
+    """What the schedules and tapers are that the table calls by name, each once."""
+    told = set()
+    for rule in policy.rules.values():
+        give = rule.give
+        if give is None:
+            continue
+        named = []
+        if give.schedule is not None:
+            named.append((give.schedule, schedules()[give.schedule]["steps"], ""))
+        if isinstance(give.taper, str) and give.taper != "none":
+            weight = " (at the reference weight)" if give.mg_per_kg is not None else ""
+            named.append((f"{give.taper} taper", tapers()[give.taper][give.drug], weight))
+        for name, steps, weight in named:
+            doses = ", then ".join(f"{s['mg']:g} mg every {s['every_h']:g} h x {s['doses']}" for s in steps)
+            line = f"{name}: {give.drug} {doses}{weight}"
+            if line not in told:
+                told.add(line)
+                yield line
 
 
 def _dose(order: Give | Prophylactic) -> str:
@@ -187,11 +213,13 @@ def _condition_words(when: When, row_key: str | None) -> Iterator[str]:
         if key in said:
             ladder = LADDERS[key]
             low, high = parse_level(key, said[key])
-            start, end = ladder.level_text(low), ladder.level_text(high)
+            named = _ICE if key == "neuro" else [ladder.level_text(level) for level in range(ladder.top + 1)]
+            start, end = named[low], named[high]
+            above = "or worse" if key == "neuro" else "or more"
             words = (
-                start if low == high else f"{start} or more" if high == ladder.top else f"{start} to {end}"
+                start if low == high else f"{start} {above}" if high == ladder.top else f"{start} to {end}"
             )
-            yield f"{ladder.label}: {words}"
+            yield words if key == "neuro" else f"{ladder.label}: {words}"
     if when.fever is not None:
         yield "fever" if when.fever else "no fever"
     if when.temperature_c is not None:

@@ -107,7 +107,7 @@ pandas
 
 DuckDB
 
-    SELECT arm_id, avg(crs_max_grade >= 3) AS severe_crs
+    SELECT arm_id, avg(CAST(crs_max_grade >= 3 AS INT)) AS severe_crs
     FROM 'results/RUN/adsl/*.parquet' GROUP BY arm_id;
 
 R (arrow, dplyr)

@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from cartsim.terms import DISCLAIMER
 
-#: Okabe and Ito (2008), in an order that stays apart for the colour-blind; line styles carry it in grey.
-ARM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Okabe and Ito (2008) with a grey for yellow, in an order that stays apart for the colour-blind; line styles carry it
+#: in grey. Eight colours and seven styles: no pair comes again before the 57th arm.
+ARM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 ARM_STYLES = (
     "-",
     (0, (5, 1.5)),
     (0, (1.5, 1.2)),
     (0, (6, 1.5, 1.5, 1.5)),
     (0, (3, 1, 1, 1, 1, 1)),
-    "-",
-    (0, (8, 3)),
+    (0, (12, 2)),
+    (0, (8, 3, 2, 3)),
 )
 #: Grades 0 to 5, from light to dark in even steps of lightness (monotone in grey).
 GRADE_COLOURS = ("#F2F0EB", "#FBD9A5", "#F3A26D", "#D5605A", "#8E2F62", "#2B0F38")
@@ -40,6 +41,7 @@ SCALE_NAMES = {
     "cartox2018": "CARTOX 2018",
 }
 LABEL_WIDTH = 26
+INK = "#222222"
 #: Fixed, so that element ids in SVG do not change from run to run.
 HASH_SALT = "cartsim"
 
@@ -107,7 +109,8 @@ def _subjects(outcomes: pa.Table) -> str:
     units = set(outcomes["replication_unit"].to_pylist())
     unit = units.pop() if len(units) == 1 else "subject"
     plural = "s" if counts != {1} else ""
-    return f"N = {', '.join(f'{n:,}' for n in sorted(counts)) or '0'} {unit}{plural} in every arm"
+    counted = f"N = {', '.join(f'{n:,}' for n in sorted(counts)) or '0'} {unit}{plural} in every arm"
+    return counted if unit == "subject" else f"{counted}; subjects of all of them are counted together"
 
 
 def _footer(figure: Any, outcomes: pa.Table, note: str) -> None:
@@ -131,7 +134,7 @@ def draw_incidence(
         data.setdefault((row["endpoint"], row["arm_id"]), []).append(row)
     horizon = max((row["time_d"] for rows in data.values() for row in rows), default=30.0)
 
-    columns = 1 if len(arms) > 1 and max(map(len, names.values())) > 45 else 2
+    columns = _legend_columns(list(names.values()))
     legend_rows = -(-len(arms) // columns)
     top, bottom, strip = 0.8 + 0.15 * legend_rows, 0.2, 0.3 + 0.135 * len(arms)
     panel, gap = 2.05, 0.62
@@ -174,6 +177,12 @@ def draw_incidence(
     note = "; bands are 95 % Monte Carlo intervals" if banded else ""
     _footer(figure, outcomes, f"Aalen-Johansen with death competing{note}.")
     return figure
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    """As many columns as the page holds at about 0.07 inch a letter and 0.65 inch for a line sample, four at most."""
+    longest = max(map(len, labels), default=0)
+    return max(1, min(4, len(labels), int(9.6 / (0.65 + 0.07 * longest))))
 
 
 def _row_peaks(data: Mapping[tuple[str, str], list[dict[str, Any]]], arms: Sequence[str]) -> list[float]:
@@ -232,7 +241,7 @@ def _risk_strip(
             later = [r["at_risk"] for r in rows if r["time_d"] >= day]
             if later:
                 x = box.x0 + box.width * day / horizon
-                figure.text(x, y, f"{later[0]:,}", fontsize=6.5, ha="center", color=colour)
+                figure.text(x, y, f"{later[0]:,}", fontsize=6.5, ha="center", color=INK)
 
 
 def _line(x0: float, x1: float, y: float, colour: str, style: Any) -> Any:

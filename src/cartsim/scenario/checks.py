@@ -151,7 +151,7 @@ def _check_site(data: Any, add: Add) -> None:
             "site.tocilizumab_doses: a number of doses",
         )
     start = _get(data, "monitoring", "start")
-    if _get(data, "site", "beds") == 0 and start in (None, "inpatient") and subjects != 0:
+    if _get(data, "site", "beds") == 0 and start in (None, "inpatient"):
         add(
             ("site", "beds"),
             "got 0 while subjects start in hospital; nobody could ever be infused",

@@ -1,0 +1,94 @@
+"""The claim: the batch driver against the same pathway in plain SimPy, in one run and in processor time.
+
+Both start from the same constants, drawn beforehand. With Parquet the engine also draws its cohort and writes adsl,
+adae and adcm through the store, while plain SimPy still writes nothing.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plain
+from benchmarks.engine import TABLES, ready, scenario
+from benchmarks.measure import interleaved, median, show, spread
+
+SUBJECTS = 20_000
+EACH = 5_000  # subjects of the fastest shape: its cost a subject does not depend on how many there are
+TARGETS = {"no output": (80.0, 50.0), "Parquet": (40.0, 25.0)}
+
+
+def run(repeats: int = 3) -> dict[str, Any]:
+    """Measure and print."""
+    from cartsim.blocks import Span, draw_for
+    from cartsim.drivers.batch import run_block
+
+    bare = scenario(SUBJECTS)
+    arm = ready(bare)[0]
+    cohort, subjects = draw_for(bare, arm, Span(0, 0, SUBJECTS))
+    masks = arm.masks(cohort)
+    drawn, numbers = plain.draw(cohort, subjects), plain.read_numbers(arm.par)
+    events: dict[str, float] = {}
+
+    def simpy(batch: int, count: int) -> None:
+        events["a subject"] = plain.count_events(plain.simulate(drawn[:count], numbers, batch)) / count
+
+    actions = {
+        "one environment": lambda: simpy(SUBJECTS, SUBJECTS),
+        "batches of 100": lambda: simpy(100, EACH),
+        "one environment each": lambda: simpy(1, EACH),
+        "no output": lambda: [run_block(arm.clinic, subjects, *masks) for _ in range(5)],
+        "Parquet": lambda: write_parquet(SUBJECTS),
+    }
+    count = dict.fromkeys(actions, SUBJECTS) | {"batches of 100": EACH, "one environment each": EACH}
+    count["no output"] *= 5
+    for name in ("no output", "Parquet"):
+        actions[name]()
+    times = interleaved(actions, repeats)
+    us = {name: [1e6 * s / count[name] for s in times[name]] for name in actions}
+    cost = {name: median(values) for name, values in us.items()}
+    fastest = min(cost["batches of 100"], cost["one environment each"])
+    rows = [
+        [label + name, cost[name], spread(us[name]), 1e6 / cost[name], 1e6 / cost[name] * events["a subject"]]
+        for label, name in (
+            ("SimPy, ", "one environment"),
+            ("SimPy, ", "batches of 100"),
+            ("SimPy, ", "one environment each"),
+            ("batch driver, ", "no output"),
+            ("batch driver, ", "Parquet"),
+        )
+    ]
+    show(
+        f"Speed, one thread, {SUBJECTS:,} subjects, asco_2021 ({len(arm.policy.rules)} rules), "
+        f"{events['a subject']:.0f} events a subject",
+        ["", "us/subject", "range", "subjects/s", "events/s"],
+        rows,
+        "Events: assessments, doses, ends of infusions and of follow-up, as plain SimPy counts them.",
+    )
+    ratios = {
+        name: (cost["one environment"] / cost[name], fastest / cost[name])
+        for name in ("no output", "Parquet")
+    }
+    show(
+        "Times faster than plain SimPy",
+        ["batch driver", "one env.", "aim", "fastest shape", "aim"],
+        [[name, a, TARGETS[name][0], b, TARGETS[name][1]] for name, (a, b) in ratios.items()],
+    )
+    return {"us_per_subject": cost, "ratios": ratios, "events_per_subject": events["a subject"]}
+
+
+def write_parquet(subjects: int) -> None:
+    """Draw, run and write adsl, adae and adcm of one arm, one block after the other, through the store."""
+    from cartsim.blocks import run_span, spans
+    from cartsim.store import Provenance, RunWriter
+
+    given = scenario(subjects, tables=TABLES)
+    arms = ready(given)
+    provenance = Provenance("bench", "", given.hash(), given.require_seed(), "0", None, {}, "", {})
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RunWriter(Path(folder) / "run", TABLES, provenance) as writer,
+    ):
+        for span in spans(subjects, 1):
+            for tables in run_span(given, arms, span).values():
+                for name, rows in tables.items():
+                    writer.append(name, rows)
