@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 import pytest
 
 from cartsim.cli import main, parse_sets
@@ -165,9 +165,9 @@ def study_of(scenario: Scenario) -> Any:
         row(**change, value=-0.03, variance_ratio=4.25, nnt=33.3, nnt_kind="NNT"),
         row(**change, view="latent", value=-0.03, n10=310, n01=10, harm_lower=0.0, harm_upper=0.1),
     ]
+    tables = {"outcomes": pa.Table.from_pylist(outcomes), "contrasts": pa.Table.from_pylist(contrasts)}
     return SimpleNamespace(
-        outcomes=pd.DataFrame(outcomes),
-        contrasts=pd.DataFrame(contrasts),
+        arrow=tables.__getitem__,
         warnings=["unverified rungs", "unverified rungs"],
         out=Path("results/x"),
         files=["adsl", "outcomes.parquet"],

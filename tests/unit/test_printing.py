@@ -128,12 +128,10 @@ def test_waiting_is_told_by_purpose_and_arm() -> None:
 
 def test_grid_of_outcomes_leaves_out_what_a_run_has_not() -> None:
     """An endpoint without a row is no line of dashes."""
-    import pandas as pd
-
     base = {"arm_id": "a", "summary": "mean", "scale": None, "view": None, "lower": 1.0, "upper": 2.0}
-    frame = pd.DataFrame([base | {"endpoint": "icu_days", "value": 1.5}])
+    table = pa.Table.from_pylist([base | {"endpoint": "icu_days", "value": 1.5}])
     scenario = SimpleNamespace(
         arms=[SimpleNamespace(id="a", label="one")], grading=SimpleNamespace(crs="penn")
     )
-    shown = outcome_grid(SimpleNamespace(outcomes=frame), scenario)  # type: ignore[arg-type]
+    shown = outcome_grid(SimpleNamespace(arrow=lambda name: table), scenario)  # type: ignore[arg-type]
     assert list(shown.rows) == ["ICU days"] and shown.cells == [[("1.50 (1.00–2.00)",)]]

@@ -2,7 +2,7 @@
 with its interval, and stdout stays plain enough to be piped into a file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,6 @@ from cartsim.commands.terminal import Grid, lay_out, make_console, wrap
 from cartsim.terms import DISCLAIMER
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from cartsim.scenario.resolve import Arm, Scenario
     from cartsim.study import Study
 
@@ -56,27 +54,29 @@ DESCRIPTIVE = ("crs_onset", "crs_duration")
 HELPED = (("crs_ge2", "CRS grade ≥ 2"), ("crs_ge3", "CRS grade ≥ 3"))
 
 
+Rows = Sequence[Mapping[str, Any]]
+
+
 def pick(
-    frame: "DataFrame", summaries: Sequence[str], endpoint: str, scale: str, arm: str, view: str = "observed"
-) -> Any | None:
+    table: Rows, summaries: Sequence[str], endpoint: str, scale: str, arm: str, view: str = "observed"
+) -> Mapping[str, Any] | None:
     """The row of an endpoint on the scenario's scale (ICANS has its own), or None."""
-    rows = frame[
-        (frame["endpoint"] == endpoint) & (frame["arm_id"] == arm) & frame["summary"].isin(summaries)
-    ]
-    if not endpoint.startswith("icans"):
-        rows = rows[rows["scale"].isna() | (rows["scale"] == scale)]
-    rows = rows[rows["view"].isna() | (rows["view"] == view)]
-    return rows.iloc[0] if len(rows) else None
+    for row in table:
+        if row["endpoint"] != endpoint or row["arm_id"] != arm or row["summary"] not in summaries:
+            continue
+        if row["view"] not in (None, view):
+            continue
+        if endpoint.startswith("icans") or row["scale"] in (None, scale):
+            return row
+    return None
 
 
 def outcome_grid(study: "Study", scenario: "Scenario") -> Grid:
     """Every arm by itself: one number and its interval a cell."""
     rows, cells = [], []
+    table = study.arrow("outcomes").to_pylist()
     for line in ROWS:
-        found = [
-            pick(study.outcomes, ONE_ARM, line.endpoint, scenario.grading.crs, arm.id)
-            for arm in scenario.arms
-        ]
+        found = [pick(table, ONE_ARM, line.endpoint, scenario.grading.crs, arm.id) for arm in scenario.arms]
         if any(row is not None for row in found):
             rows.append(line.label + (", %" if line.form == "percent" else ""))
             cells.append([("–" if row is None else show_interval(row, line.form),) for row in found])
@@ -86,10 +86,10 @@ def outcome_grid(study: "Study", scenario: "Scenario") -> Grid:
 def contrast_grid(study: "Study", scenario: "Scenario") -> Grid:
     """Every other arm against the reference: difference with interval, variance ratio, number needed to treat."""
     rows, cells = [], []
+    table = study.arrow("contrasts").to_pylist()
     for line in ROWS:
         found = [
-            pick(study.contrasts, DIFFERENCE, line.endpoint, scenario.grading.crs, arm.id)
-            for arm in _others(scenario)
+            pick(table, DIFFERENCE, line.endpoint, scenario.grading.crs, arm.id) for arm in _others(scenario)
         ]
         if line.endpoint not in DESCRIPTIVE and any(row is not None for row in found):
             rows.append(line.label + (", points" if line.form == "percent" else ""))
@@ -133,9 +133,10 @@ def _align_needed(cells: list[list[tuple[str, str, str]]]) -> list[list[tuple[st
 def helped_lines(study: "Study", scenario: "Scenario") -> Iterator[str]:
     """Who was helped and who was harmed, on the latent peak."""
     total = scenario.subjects * scenario.run.replicates
+    table = study.arrow("contrasts").to_pylist()
     for endpoint, label in HELPED:
         for arm in _others(scenario):
-            row = pick(study.contrasts, DIFFERENCE, endpoint, scenario.grading.crs, arm.id, view="latent")
+            row = pick(table, DIFFERENCE, endpoint, scenario.grading.crs, arm.id, view="latent")
             if row is None or is_missing(row["n10"]) or is_missing(row["n01"]):
                 continue
             line = (
