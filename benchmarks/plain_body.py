@@ -238,4 +238,5 @@ class Body:
             elif at > self.peak_at + 1.0 and at > self.peak_at_n + 1.0:
                 # past both peaks the untreated curves only fall
                 k = int(t / step)
+                break
         self.peak_grid = k

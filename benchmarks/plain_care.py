@@ -170,9 +170,9 @@ class Subject(Body):
             if start < self.covered_until - SLACK and regimen.daily <= self.covered_daily:
                 return
             running = self.steroid
-            if running is not None and self.steroid_step < running.taper_from:
-                if regimen.daily <= running.daily:
-                    return
+            in_force = running is not None and self.steroid_step < running.taper_from
+            if in_force and regimen.daily <= running.daily:
+                return
             self.steroid, self.steroid_step, self.steroid_given = regimen, 0, 0
             self.steroid_begun = False
             self.steroid_next = start
@@ -359,14 +359,14 @@ class Subject(Body):
             self.cool_since = inf
         elif self.cool_since == inf:
             self.cool_since = t
+        well_since = t - self.numbers.crs_end_h / 24.0 + SLACK
         for kind, grade in enumerate((crs, icans, ne)):
             if grade:
                 if self.episode_start[kind] is None:
                     self.episode_start[kind] = t
                 self.episode_last[kind] = t
-            elif self.episode_start[kind] is not None:
-                if t - self.episode_last[kind] >= self.numbers.crs_end_h / 24.0 - SLACK:
-                    self.close_episode(kind, self.episode_last[kind])
+            elif self.episode_start[kind] is not None and self.episode_last[kind] <= well_since:
+                self.close_episode(kind, self.episode_last[kind])
 
     def close_episode(self, kind: int, end: float) -> None:
         """An episode lasts from its first to its last sign."""
