@@ -165,12 +165,16 @@ class Body:
         self.anakinra_from = t
         self.drugged = True
 
-    def take_tocilizumab(self, t: float) -> float:
-        """A labelled infusion, by weight and capped, has ended; returns its mg."""
+    def labelled_dose(self) -> float:
+        """Milligrams of one dose of tocilizumab: by weight, capped."""
+        n = self.numbers
+        per_kg = n.toci_mg_per_kg_light if self.weight < n.toci_light_kg else n.toci_mg_per_kg
+        return min(per_kg * self.weight, n.toci_cap_mg)
+
+    def take_tocilizumab(self, mg: float, t: float) -> None:
+        """An infusion has ended."""
         n = self.numbers
         self.follow_peaks(t)
-        per_kg = n.toci_mg_per_kg_light if self.weight < n.toci_light_kg else n.toci_mg_per_kg
-        mg = min(per_kg * self.weight, n.toci_cap_mg)
         if self.conc:
             self.conc *= exp(-n.toci_elimination * (t - self.conc_from))
         else:
@@ -178,7 +182,6 @@ class Body:
         self.conc += mg / n.toci_volume_l
         self.conc_from = t
         self.drugged = True
-        return mg
 
     def follow_hazards(self, t: float) -> None:
         """Book the hazards of death and seizure on the 4 h grid up to `t`; sets `death` and `seizure`."""

@@ -228,12 +228,13 @@ class Subject(Body):
         self.toci_start, self.toci_last = inf, t
         self.toci_done = t + self.numbers.toci_infusion_h / 24.0
         self.toci_doses += 1
+        self.toci_mg += self.labelled_dose()
         self.first_toci = min(self.first_toci, t)
 
     def end_tocilizumab(self, t: float) -> None:
         """The infusion is in."""
         self.toci_done = inf
-        self.toci_mg += self.take_tocilizumab(t)
+        self.take_tocilizumab(self.labelled_dose(), t)
 
     def is_stop_met(self, regimen: Regimen) -> bool:
         """The grade that the regimen is given for has fallen far enough."""

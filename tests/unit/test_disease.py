@@ -60,7 +60,9 @@ def test_ramp_is_the_printed_equation(t: float) -> None:
 def test_nothing_before_infusion() -> None:
     s = record(make_subject(crs_peak=50.0, icans_peak=50.0))
     for t in (-2.0, -1.0 / 24.0, 0.0):
-        assert ramp(PAR, t) == untreated_crs(PAR, s, t) == untreated_icans(PAR, s, t) == -math.inf
+        engraftment = ramp(PAR, t)
+        assert engraftment == -math.inf
+        assert untreated_crs(s, t, engraftment) == untreated_icans(s, t, engraftment) == -math.inf
 
 
 @given(st.floats(-9, 9))
@@ -74,7 +76,7 @@ def test_drives_are_peak_plus_bump_plus_ramp(peak: float, at: float, g: float, d
     for syndrome, curve in (("crs", untreated_crs), ("icans", untreated_icans)):
         fields = {f"{syndrome}_{name}": value for name, value in zip(names, (peak, at, g, d), strict=True)}
         wanted = peak + textbook_bump(t - at, g, d) + math.log(-math.expm1(-((t / PAR.ramp_d) ** 2)))
-        found = curve(PAR, record(make_subject(**fields)), t)
+        found = curve(record(make_subject(**fields)), t, ramp(PAR, t))
         assert found == pytest.approx(wanted, rel=1e-10, abs=1e-10)
 
 
@@ -111,7 +113,7 @@ def test_larger_amplitudes_begin_earlier_and_last_longer() -> None:
     spans = []
     for peak in (0.2, 0.6, 1.2, 2.0):
         s = record(make_subject(crs_peak=peak, crs_peak_d=6.0, crs_ascent=0.55, crs_decline=0.28))
-        above = t[np.array([untreated_crs(PAR, s, x) for x in t.tolist()]) > 0]
+        above = t[np.array([untreated_crs(s, x, ramp(PAR, x)) for x in t.tolist()]) > 0]
         spans.append((above[0], above[-1] - above[0]))
     onset, length = zip(*spans, strict=True)
     assert list(onset) == sorted(onset, reverse=True) and list(length) == sorted(length)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from cartsim.drivers.batch import Block
-from cartsim.model.disease import untreated_crs, untreated_icans
+from cartsim.model.disease import ramp, untreated_crs, untreated_icans
 from cartsim.model.latent import grid_index
 from cartsim.model.peaks import latent_peaks
 from cartsim.model.signs import support_threshold
@@ -177,7 +177,7 @@ def test_untreated_peaks_are_found_without_walking_the_grid() -> None:
             ("max_support", untreated_crs, support_threshold(p, s)),
             ("max_neuro", untreated_icans, float(p.n_wide)),
         ):
-            brute = max(curve(p, s, float(at)) for at in t)
+            brute = max(curve(s, float(at), ramp(p, float(at))) for at in t)
             if brute > visible:
                 assert courses[row][name] == pytest.approx(brute, rel=1e-13)
 

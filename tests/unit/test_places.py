@@ -135,10 +135,15 @@ def test_an_outpatient_who_stays_well_is_never_in_hospital() -> None:
 
 
 def test_a_wide_event_alone_admits_nobody() -> None:
-    """Nor does ICANS of grade 1, with which one may be at home; grade 2 does."""
-    for peak in (-0.3, 0.3):
-        assert moves(run(with_neuro(peak, peak_d=3.0), outpatient=1.0)) == []
-    assert moves(run(with_neuro(0.7, peak_d=3.0), outpatient=1.0))[0] == ("ADMIT", 72.0)
+    """ICANS of any grade does."""
+    assert moves(run(with_neuro(-0.3, peak_d=3.0), outpatient=1.0)) == []
+    for peak in (0.3, 0.7):
+        assert moves(run(with_neuro(peak, peak_d=3.0), outpatient=1.0))[0] == ("ADMIT", 72.0)
+
+
+def test_who_was_sent_home_with_mild_icans_is_not_brought_back_for_it() -> None:
+    """Grade 1 from day 3 for weeks: home on day 7, and no new stay at the next looks."""
+    assert moves(run(with_neuro(0.3, peak_d=3.0, per_day=0.001))) == [("DISCHARGE", 168.0)]
 
 
 def test_from_home_straight_to_intensive_care() -> None:

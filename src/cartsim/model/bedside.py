@@ -235,6 +235,6 @@ def assess(clinic: np.record, s: np.record, c: np.record, log: np.record, t: flo
     if c.crs_policy > 0 or c.icans > 0 or c.ne > 0:
         icu_ordered = walk_rules(clinic, s, c, log, t, temperature)
     else:
-        forget_rules(clinic, c)
+        forget_rules(c)
     withdraw_dose(c)
     place(p, c, log, t, icu_ordered)

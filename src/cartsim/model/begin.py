@@ -43,8 +43,6 @@ def _set_clocks(c: np.record) -> None:
     for slot in range(c.reg_action.size):
         c.reg_action[slot] = -1
         c.reg_next[slot] = math.inf
-    for r in range(c.held.size):
-        c.held[r] = math.inf
     for k in range(c.crs_ge_t.size):
         c.crs_ge_t[k] = math.inf
         c.icans_ge_t[k] = math.inf
@@ -111,5 +109,5 @@ def begin(
     next_prophylaxis(clinic, c)
     c.t = min(0.0, c.prophylaxis_t)
     log_change(p, log, c, _INFUSION, 0.0, -1, -1)
-    # the first look is at infusion; the clock of assessments starts there
+    # the clock of assessments starts at infusion: the first look is one interval later
     schedule_assessment(p, s, c, 0.0)

@@ -19,7 +19,6 @@ from cartsim.model.orders import (
     end_infusion,
     give,
     give_regimen_dose,
-    order_delay_d,
     start_infusion,
 )
 from cartsim.model.places import enter_icu, enter_ward, leave
@@ -107,7 +106,8 @@ def _give_prophylaxis(clinic: np.record, s: np.record, c: np.record, log: np.rec
         apart = t - c.toci_last_t >= p.toci_spacing_h / HOURS_PER_DAY - TIME_SLACK_D
         if free and apart and c.toci_doses < p.toci_max_doses:
             mg = min(mg, p.toci_cap_mg) if mg > 0.0 else tocilizumab_mg(p, s.weight_kg)
-            ask_tocilizumab(p, c, t, mg, row.rule_no, 0, _CRS, 1)
+            # prophylaxis is prepared beforehand: no delay
+            ask_tocilizumab(c, t, 0.0, mg, row.rule_no, 0, _CRS, 1)
     else:
         give(clinic, s, c, log, row.drug, mg, t, t, row.rule_no, 0, _CRS, 1)
     next_prophylaxis(clinic, c)
@@ -222,10 +222,7 @@ def answer(
     c.waiting &= ~ask
     follow(p, s, c, granted_at)
     if ask == TOCILIZUMAB:
-        # prophylaxis is prepared beforehand; a reactive dose takes its way from the pharmacy
-        delay = 0.0 if c.toci_prophylactic else order_delay_d(p, s, c)
-        # admission since the order shortens the way, not the drug's spacing
-        c.toci_start = max(granted_at + delay, c.toci_last_t + p.toci_spacing_h / HOURS_PER_DAY)
+        c.toci_start = granted_at + c.toci_delay
         return
     if ask == WARD_BED:
         enter_ward(p, c, log, granted_at)

@@ -45,19 +45,19 @@ def ramp(p: np.record, t: float) -> float:
 
 
 @compiled
-def untreated_crs(p: np.record, s: np.record, t: float) -> float:
-    """x0(t), the CRS drive had no drug been given."""
-    if t <= 0.0:
-        return -math.inf
-    return s.crs_peak + bump(t - s.crs_peak_d, s.crs_ascent, s.crs_decline) + ramp(p, t)
+def untreated_crs(s: np.record, t: float, engraftment: float) -> float:
+    """x0(t), the CRS drive had no drug been given; `engraftment` is `ramp(p, t)`, which both drives share."""
+    if engraftment == -math.inf:
+        return engraftment
+    return s.crs_peak + bump(t - s.crs_peak_d, s.crs_ascent, s.crs_decline) + engraftment
 
 
 @compiled
-def untreated_icans(p: np.record, s: np.record, t: float) -> float:
+def untreated_icans(s: np.record, t: float, engraftment: float) -> float:
     """y0(t), the ICANS drive had no drug been given."""
-    if t <= 0.0:
-        return -math.inf
-    return s.icans_peak + bump(t - s.icans_peak_d, s.icans_ascent, s.icans_decline) + ramp(p, t)
+    if engraftment == -math.inf:
+        return engraftment
+    return s.icans_peak + bump(t - s.icans_peak_d, s.icans_ascent, s.icans_decline) + engraftment
 
 
 @compiled

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from cartsim.compiled import compiled
-from cartsim.model.disease import untreated_crs, untreated_icans
+from cartsim.model.disease import ramp, untreated_crs, untreated_icans
 from cartsim.model.drugs import treated
 from cartsim.terms import HOURS_PER_DAY, BpSupport, Oxygen, Setting
 
@@ -33,27 +33,34 @@ def grid_index(p: np.record, t: float) -> int:
 @compiled
 def drives(p: np.record, s: np.record, c: np.record, t: float) -> tuple[float, float, float]:
     """(xS, xF, y) at `t` under the drugs given so far; -inf where provably nothing of it can be seen."""
-    x0 = untreated_crs(p, s, t) if c.support_from <= t <= c.support_to else -math.inf
-    y0 = untreated_icans(p, s, t) if c.neuro_from <= t <= c.neuro_to else -math.inf
+    engraftment = ramp(p, t)
+    x0 = untreated_crs(s, t, engraftment) if c.support_from <= t <= c.support_to else -math.inf
+    y0 = untreated_icans(s, t, engraftment) if c.neuro_from <= t <= c.neuro_to else -math.inf
     if c.drugged:
         return treated(p, s, c, t, x0, y0)
     return x0, x0, y0
 
 
 @compiled
-def _peak_index(p: np.record, s: np.record, last: int, icans: int) -> int:
-    """Grid point in 1..last where the untreated drive is largest (the curve is concave)."""
+def _untreated(p: np.record, s: np.record, t: float, icans: int) -> float:
+    engraftment = ramp(p, t)
+    return untreated_icans(s, t, engraftment) if icans else untreated_crs(s, t, engraftment)
+
+
+@compiled
+def _untreated_peak(p: np.record, s: np.record, last: int, icans: int) -> float:
+    """The largest untreated drive on grid points 1..last; the curve is concave, so few need a look."""
     step = p.grid_h / HOURS_PER_DAY
     k = grid_index(p, s.icans_peak_d if icans else s.crs_peak_d)
     k = max(1, min(k, last))
-    value = untreated_icans(p, s, k * step) if icans else untreated_crs(p, s, k * step)
+    value = _untreated(p, s, k * step, icans)
     while k < last:
-        after = untreated_icans(p, s, (k + 1) * step) if icans else untreated_crs(p, s, (k + 1) * step)
+        k += 1
+        after = _untreated(p, s, k * step, icans)
         if after <= value:
             break
         value = after
-        k += 1
-    return k
+    return value
 
 
 @compiled
@@ -61,11 +68,11 @@ def _settle_untreated(p: np.record, s: np.record, c: np.record, last: int) -> No
     """Take the untreated course up to grid point `last` into the latent peaks, without walking the grid."""
     step = p.grid_h / HOURS_PER_DAY
     if last * step >= c.support_from:
-        x = untreated_crs(p, s, _peak_index(p, s, last, 0) * step)
+        x = _untreated_peak(p, s, last, 0)
         c.max_support = max(c.max_support, x)
         c.max_fever = max(c.max_fever, x)
     if last * step >= c.neuro_from:
-        c.max_neuro = max(c.max_neuro, untreated_icans(p, s, _peak_index(p, s, last, 1) * step))
+        c.max_neuro = max(c.max_neuro, _untreated_peak(p, s, last, 1))
     c.peak_grid = last
 
 
@@ -83,18 +90,19 @@ def follow_peaks(p: np.record, s: np.record, c: np.record, t: float) -> None:
     while c.peak_grid < last and not (c.support_done and c.neuro_done):
         c.peak_grid += 1
         at = c.peak_grid * step
+        engraftment = ramp(p, at)
         x0 = -math.inf
         y0 = -math.inf
         if not c.support_done:
             if at >= c.support_from:
-                x0 = untreated_crs(p, s, at)
+                x0 = untreated_crs(s, at, engraftment)
             # past its peak the untreated curve only falls, and drugs only lower it
             below = x0 <= c.max_support and (c.max_fever > 0.0 or x0 <= max(0.0, c.max_fever))
             if at > c.support_to or (at > s.crs_peak_d + p.ramp_d and below):
                 c.support_done = 1
         if not c.neuro_done:
             if at >= c.neuro_from:
-                y0 = untreated_icans(p, s, at)
+                y0 = untreated_icans(s, at, engraftment)
             if at > c.neuro_to or (at > s.icans_peak_d + p.ramp_d and y0 + lift <= c.max_neuro):
                 c.neuro_done = 1
         rising = x0 > c.max_support or (c.max_fever <= 0.0 and x0 > max(0.0, c.max_fever))
@@ -157,8 +165,9 @@ def follow(p: np.record, s: np.record, c: np.record, t: float) -> None:
         if at > final:
             c.grid = last
             return
-        x = untreated_crs(p, s, at) if c.harm_from <= at <= c.harm_to else -math.inf
-        y = untreated_icans(p, s, at) if c.fit_from <= at <= c.fit_to else -math.inf
+        engraftment = ramp(p, at)
+        x = untreated_crs(s, at, engraftment) if c.harm_from <= at <= c.harm_to else -math.inf
+        y = untreated_icans(s, at, engraftment) if c.fit_from <= at <= c.fit_to else -math.inf
         if c.drugged:
             x, _, y = treated(p, s, c, at, x, y)
         _accrue(p, s, c, at, x, y)

@@ -57,7 +57,7 @@ def is_toci_pending(c: np.record) -> bool:
 
 @compiled
 def ask_tocilizumab(
-    p: np.record, c: np.record, t: float, mg: float, rule: int, grade: int, syndrome: int, prophylactic: int
+    c: np.record, t: float, delay: float, mg: float, rule: int, grade: int, syndrome: int, prophylactic: int
 ) -> None:
     """Put one dose on the list of what the driver is asked for."""
     c.toci_mg = mg
@@ -65,6 +65,7 @@ def ask_tocilizumab(
     c.toci_grade = grade
     c.toci_syndrome = syndrome
     c.toci_order_t = t
+    c.toci_delay = delay
     c.toci_prophylactic = prophylactic
     c.asked_toci_t = t
     c.outbox |= _ASK_TOCI
@@ -82,11 +83,10 @@ def order_tocilizumab(
     given = c.toci_doses - c.toci_prophylactic_doses
     if given >= action.max_doses:
         return
-    if c.toci_doses > 0:
-        # the drug arrives after the delay: what must be far enough apart are the starts
-        start = t + order_delay_d(p, s, c)
-        if start - c.toci_last_t < p.toci_spacing_h / HOURS_PER_DAY - TIME_SLACK_D:
-            return
+    # the drug arrives after the delay: what must be far enough apart are the starts
+    delay = order_delay_d(p, s, c)
+    if t + delay - c.toci_last_t < p.toci_spacing_h / HOURS_PER_DAY - TIME_SLACK_D:
+        return
     if given > 0:
         if action.while_not_improved and is_improved:
             return
@@ -95,7 +95,7 @@ def order_tocilizumab(
     mg = action.mg[0] * s.weight_kg if action.per_kg else action.mg[0]
     mg = min(mg, p.toci_cap_mg) if mg > 0.0 else tocilizumab_mg(p, s.weight_kg)
     grade = trigger_grade(c, rule.syndrome)
-    ask_tocilizumab(p, c, t, mg, rule.rule_no, grade, rule.syndrome, 0)
+    ask_tocilizumab(c, t, delay, mg, rule.rule_no, grade, rule.syndrome, 0)
     c.ref_crs = c.crs_policy
     c.ref_bp = c.level[0]
     c.ref_oxygen = c.level[1]

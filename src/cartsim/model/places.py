@@ -118,7 +118,8 @@ def leave(c: np.record, t: float) -> None:
 def discharge(p: np.record, c: np.record, log: np.record, t: float) -> None:
     """Home, with the home interval from now on."""
     leave(c, t)
-    c.discharge_t = t
+    if c.discharge_t == math.inf:
+        c.discharge_t = t
     log_change(p, log, c, _DISCHARGE, t, -1, -1)
 
 
@@ -160,8 +161,9 @@ def place(p: np.record, c: np.record, log: np.record, t: float, icu_ordered: int
         if not need and is_clear(p, c, t):
             discharge(p, c, log, t)
         return
-    # whoever may be at home with mild neurotoxicity is not brought in for it: else out and in again every day
-    ill = c.crs > 0 or c.icans > p.discharge_neuro
+    # whoever was sent home with mild neurotoxicity is not brought in for it again: else out and in every day
+    tolerated = p.discharge_neuro if c.admit_t < math.inf else 0.0
+    ill = c.crs > 0 or c.icans > tolerated
     if ill and not asked & _ASK_WARD:
         c.outbox |= _ASK_WARD
     elif not ill:

@@ -101,40 +101,60 @@ def is_due(c: np.record, rule: np.record, t: float, held: float, is_improved: in
 
 
 @compiled
+def note_holding(clinic: np.record, c: np.record, t: float, temperature: float) -> None:
+    """Which rules hold now, and since when."""
+    bits = np.uint64(0)
+    for r in range(clinic.n_rules):
+        bit = _ONE << np.uint64(r)
+        if c.eligible & bit and holds(c, clinic.rules[r], temperature):
+            bits |= bit
+            if not c.holding & bit:
+                c.held[r] = t
+    c.holding = bits
+
+
+@compiled
 def walk_rules(
     clinic: np.record, s: np.record, c: np.record, log: np.record, t: float, temperature: float
 ) -> int:
     """Apply every rule to this assessment; 1 when some rule asks for intensive care."""
     p = clinic.par
+    seen = pack_seen(c)
+    # what holds can only change with what is seen
+    if seen != c.seen or c.fever != c.seen_fever or p.want_temperature:
+        c.seen = seen
+        c.seen_fever = c.fever
+        note_holding(clinic, c, t, temperature)
     icu = 0
     is_improved = improved(p, c, t)
-    c.any_held = 0
-    c.seen = pack_seen(c)
-    for r in range(clinic.n_rules):
-        rule = clinic.rules[r]
-        if not (c.eligible >> np.uint64(r)) & _ONE or not holds(c, rule, temperature):
-            c.held[r] = math.inf
-            continue
-        if c.held[r] == math.inf:
-            c.held[r] = t
-        c.any_held = 1
-        if not is_due(c, rule, t, c.held[r], is_improved):
-            continue
-        if rule.icu:
-            icu = 1
-        if rule.action < 0:
-            continue
-        if clinic.actions[rule.action].drug == _TOCI:
-            order_tocilizumab(clinic, s, c, log, t, rule, is_improved)
-        else:
-            order_regimen(clinic, s, c, log, t, rule)
+    bits = c.holding
+    r = 0
+    while bits:
+        if bits & _ONE:
+            rule = clinic.rules[r]
+            if is_due(c, rule, t, c.held[r], is_improved):
+                icu |= rule.icu
+                apply_rule(clinic, s, c, log, t, rule, is_improved)
+        bits >>= _ONE
+        r += 1
     return icu
 
 
 @compiled
-def forget_rules(clinic: np.record, c: np.record) -> None:
+def apply_rule(
+    clinic: np.record, s: np.record, c: np.record, log: np.record, t: float, rule: np.record, is_improved: int
+) -> None:
+    """Order what the rule orders, if it orders a drug at all."""
+    if rule.action < 0:
+        return
+    if clinic.actions[rule.action].drug == _TOCI:
+        order_tocilizumab(clinic, s, c, log, t, rule, is_improved)
+    else:
+        order_regimen(clinic, s, c, log, t, rule)
+
+
+@compiled
+def forget_rules(c: np.record) -> None:
     """Nothing is seen any more: no condition holds."""
-    if c.any_held:
-        for r in range(clinic.n_rules):
-            c.held[r] = math.inf
-        c.any_held = 0
+    c.holding = np.uint64(0)
+    c.seen = np.uint64(0)

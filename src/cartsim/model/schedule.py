@@ -25,7 +25,7 @@ def is_quiet(c: np.record) -> bool:
         return False
     if c.ep_open[0] or c.ep_open[1] or c.ep_open[2]:
         return False
-    return c.reg_action[0] < 0 and c.reg_action[1] < 0 and not c.any_held
+    return c.reg_action[0] < 0 and c.reg_action[1] < 0 and not c.holding
 
 
 @compiled

@@ -90,6 +90,7 @@ COURSE = np.dtype(
         ("toci_grade", I1),
         ("toci_syndrome", I1),
         ("toci_order_t", F),
+        ("toci_delay", F),  # from grant to start, by where the subject was when it was ordered
         ("toci_prophylactic", I1),
         ("prophylaxis_next", I4),
         ("prophylaxis_t", F),
@@ -110,8 +111,9 @@ COURSE = np.dtype(
         ("eligible", U8),  # rules whose covariate conditions (and adherence) hold
         ("prophylaxis_mask", U8),
         ("held", F, MAX_RULES),
-        ("any_held", I1),
-        ("seen", U8),  # what was seen last, a byte each in the order of `SEEN`
+        ("holding", U8),  # rules whose conditions on grades and signs hold, since `held`
+        ("seen", U8),  # what they were last held against, a byte each in the order of `SEEN`
+        ("seen_fever", I1),
         ("ref_crs", I1),  # grade, H, O at the last tocilizumab order: what "improved" is measured against
         ("ref_bp", I1),
         ("ref_oxygen", I1),

@@ -117,7 +117,7 @@ COURSE = (
     must("vent_days", F8, "Days on a ventilator", "d", WARD),
     may("t_icu_d", F8, "First ICU admission", "d"),
     may("t_admit_d", F8, "First admission", "d", "May precede infusion."),
-    may("t_discharge_d", F8, "Discharge", "d"),
+    may("t_discharge_d", F8, "First discharge", "d"),
     may("t_death_d", F8, "Death", "d"),
     may("death_cause", WORD, "Cause of death", values=CAUSES),
     must("t_followup_d", F8, "End of follow-up", "d", "Horizon or death."),
