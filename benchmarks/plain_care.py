@@ -152,7 +152,7 @@ class Subject(Body):
                 return
             if t + self.delay() - self.toci_last < n.toci_spacing_h / 24.0 - SLACK:
                 return
-        self.toci_start = t  # the delay is added once it is known where the subject will be
+        self.toci_start = t + self.delay()
         self.remember()
 
     def order(self, regimen: Regimen, t: float) -> None:
@@ -272,9 +272,6 @@ class Subject(Body):
         else:
             self.grade1_since = self.icans2_since = None
         self.find_place(t, icu_ordered)
-        if self.toci_start == t:
-            spacing = self.numbers.toci_spacing_h / 24.0
-            self.toci_start = max(t + self.delay(), self.toci_last + spacing)
         if self.setting == HOME and self.is_over(t):
             self.next_assessment = inf
             return
@@ -410,7 +407,7 @@ class Subject(Body):
         elif self.crs or self.icans > n.discharge_neuro:
             self.move(WARD, t)
         if self.setting == HOME and self.setting_since == t:
-            self.discharge = t
+            self.discharge = min(self.discharge, t)
 
     def is_over(self, t: float) -> bool:
         """At home, nothing running, and no sign can come any more."""
