@@ -4,6 +4,7 @@ stdout (results) and to stderr (progress), and how every failure ends: one messa
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from cartsim.scenario.resolve import Scenario
+    from cartsim.study import Study
 
 app = typer.Typer(
     name="cartsim",
@@ -74,12 +76,20 @@ def run(
         show_plan(loaded, as_json)
         return
     folder = prepare_folder(out, loaded, fresh)
-    from cartsim.commands.console import print_study
+    from cartsim.commands.console import print_answer, print_ending
     from cartsim.commands.progress import progress_bar
     from cartsim.study import run as run_study
 
-    with progress_bar(quiet) as progress:
-        study = run_study(loaded, folder, workers=workers, progress=progress)
+    with ExitStack() as bar:
+        progress = bar.enter_context(progress_bar(quiet))
+
+        def show(found: "Study") -> None:
+            # the reader need not wait for the figures
+            bar.close()
+            print_answer(found, loaded)
+
+        answered = None if as_json else show
+        study = run_study(loaded, folder, workers=workers, progress=progress, answered=answered)
     if as_json:
         print_json(
             {
@@ -92,7 +102,7 @@ def run(
             }
         )
     else:
-        print_study(study, loaded)
+        print_ending(study)
 
 
 @app.command(short_help="Validate files, show policies as tables and the plan.")

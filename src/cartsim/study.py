@@ -81,7 +81,7 @@ class Study:
 
 
 class _Sink:
-    """Where tables go, block by block: a folder of Parquet files, or memory."""
+    """Where tables go, block by block: a folder of Parquet files, or memory. What a site saw stays at hand anyway."""
 
     def __init__(self, writer: "RunWriter | None") -> None:
         self.writer = writer
@@ -90,7 +90,7 @@ class _Sink:
     def append(self, name: str, rows: pa.Table) -> None:
         if self.writer is not None:
             self.writer.append(name, rows)
-        else:
+        if self.writer is None or name in WARD_TABLES:
             self.kept.setdefault(name, []).append(rows)
 
 
@@ -100,12 +100,14 @@ def run(
     workers: int = 0,
     progress: Report | None = None,
     block: int | None = None,
+    answered: Callable[["Study"], None] | None = None,
 ) -> Study:
     """Run a scenario (or its file, text or plain data) and return its results.
 
     With `out` every table is written there as Parquet, with figures and a manifest; without, they stay in memory.
     `workers` are threads (0: one a core); `block` is the number of subjects a thread takes at a time (a multiple of
-    4096). Neither changes a number. Raises `InvalidInput` for a scenario that cannot be run, `Unreachable` where
+    4096). Neither changes a number. `answered` is called with the results as soon as they are known, before figures
+    and manifest are written. Raises `InvalidInput` for a scenario that cannot be run, `Unreachable` where
     `out` cannot be written, `OutputBroken` should a table break its contract.
     """
     if not isinstance(scenario, Scenario):
@@ -130,10 +132,12 @@ def run(
                 summary.add(subject_rows, replicate)
         tell(Progress(SUMMARISING, 0, 1))
         results = _summarise(scenario, summary)
+        tell(Progress(SUMMARISING, 1, 1))
+        results |= {name: pa.concat_tables(parts) for name, parts in sink.kept.items()}
+        if answered is not None:
+            answered(Study(scenario, None, {}, [], warnings, results))
         if writer is not None:
             _finish_folder(scenario, writer, summary, results)
-        tell(Progress(SUMMARISING, 1, 1))
-    results |= {name: pa.concat_tables(parts) for name, parts in sink.kept.items()}
     if writer is None:
         return Study(scenario, None, {}, [], warnings, results)
     from cartsim.store import read_manifest
@@ -264,8 +268,8 @@ def _finish_folder(
     from cartsim.report.figures import write_figures
     from cartsim.scenario.dump import dump_yaml
 
-    for name, rows in results.items():
-        writer.append(name, rows)
+    for name in RESULT_TABLES:
+        writer.append(name, results[name])
     writer.write_text("scenario.resolved.yaml", dump_yaml(scenario.resolved()))
     labels = {arm.id: arm.label for arm in scenario.arms}
     write_figures(

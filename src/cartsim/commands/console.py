@@ -176,16 +176,33 @@ def heading(scenario: "Scenario") -> str:
 
 
 def print_study(study: "Study", scenario: "Scenario") -> None:
-    """The answer of `cartsim run` on stdout."""
+    """The whole answer of `cartsim run` on stdout."""
+    print_answer(study, scenario)
+    print_ending(study)
+
+
+def print_answer(study: "Study", scenario: "Scenario") -> None:
+    """What was found: outcomes, differences, who was helped, what was waited for."""
+    width = make_console().width
+    _print(_answer(study, scenario, width))
+
+
+def print_ending(study: "Study") -> None:
+    """Where the files are, what to know of the policies, and what this is not."""
+    width = make_console().width
+    _print(_ending(study, width))
+
+
+def _print(parts: Iterator[Any]) -> None:
     console = make_console()
     with console.capture() as captured:
-        for part in _answer(study, scenario, console.width):
+        for part in parts:
             if isinstance(part, str):
                 console.print(part, soft_wrap=True)
             else:
                 console.print(part)
     # a table pads its lines to the right, which is of no use in a file
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
 
 
 def _answer(study: "Study", scenario: "Scenario", width: int) -> Iterator[Any]:
@@ -224,6 +241,14 @@ def _answer(study: "Study", scenario: "Scenario", width: int) -> Iterator[Any]:
         yield f"\n[bold]{SITE_TITLE}[/bold]"
         yield from _spaced(lay_out(site_grid(study, scenario), width))
         yield text(SITE_NOTE)
+
+
+def _ending(study: "Study", width: int) -> Iterator[Any]:
+    from rich.markup import escape
+
+    def text(words: str, indent: str = "") -> str:
+        return escape(wrap(words, width, indent))
+
     if study.out is not None:
         yield ""
         yield from (text(line, "    ") for line in file_lines(study.out, study.files))
