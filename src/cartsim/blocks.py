@@ -35,7 +35,7 @@ class Span:
 
 def spans(subjects: int, replicates: int, size: int | None = None) -> Iterator[Span]:
     """Cut the cohort into blocks. The size depends on the cohort alone, never on who runs it."""
-    size = size or (UNIT if subjects <= 16 * UNIT else 4 * UNIT)
+    size = size or (UNIT if subjects <= 16 * UNIT else 2 * UNIT)
     for replicate in range(replicates):
         for first in range(0, max(subjects, 1), size):
             yield Span(replicate, first, min(size, subjects - first))
