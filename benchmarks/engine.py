@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.measure import in_child
 from cartsim.arms import ReadyArm, prepare_arm
+from cartsim.compiled import is_cold
 from cartsim.scenario.load import load_scenario
 from cartsim.scenario.resolve import Scenario
 
@@ -33,3 +35,10 @@ def scenario(
 def ready(given: Scenario) -> list[ReadyArm]:
     """Its arms, ready to run."""
     return [prepare_arm(given, arm, number) for number, arm in enumerate(given.arms, 1)]
+
+
+def warm_cache() -> None:
+    """Compile in another process where that is needed: code just compiled runs slower than the same code loaded."""
+    if is_cold():
+        print("compiling the engine (once) ...", flush=True)
+        in_child("benchmarks.child", "1", "1")

@@ -1,14 +1,14 @@
-"""What is seen of one subject and done about it, for the plain SimPy reference (MODEL 3, 4)."""
+"""What is seen of one subject, written down and decided, for the plain SimPy reference (MODEL 3, 4)."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from math import floor, inf
+from math import inf
 
 from benchmarks.plain_body import HOME, ICU, SLACK, WARD, Body
-from benchmarks.plain_policy import Regimen, asco_2021
+from benchmarks.plain_orders import Treated
+from benchmarks.plain_policy import asco_2021
 
 HIGH_DOSE_PRESSOR, CPAP, VENTILATOR = 4, 3, 4
-LOW_DOSE_PRESSOR, LOW_FLOW = 3, 1
 CRS = 0
 # ASTCT 2019: grade of each level of blood pressure support and of oxygen
 BP_GRADE = (0, 2, 2, 3, 3, 4)
@@ -20,36 +20,22 @@ def _never() -> list[float]:
 
 
 @dataclass(slots=True, eq=False)
-class Subject(Body):
-    """One subject under care: state, orders, and what is written down. Lists by syndrome: CRS, ICANS, wide event."""
+class Subject(Treated):
+    """One subject under care: state, and what is written down. Lists by syndrome: CRS, ICANS, wide event."""
 
     adherent: bool = True
     iv_fever: int = 0
     bg_from: float = inf
     bg_to: float = -inf
-    delay_u: float = 0.0
     cause_u: float = 0.0
-    # what was seen last
-    fever: bool = False
-    bp: int = 0
-    oxygen: int = 0
-    neuro: int = 0
-    crs: int = 0
-    icans: int = 0
-    ne: int = 0
     fever_began: bool = False
     seizure_seen: bool = False
     crs_seen: float = -inf
     neuro_seen: float = -inf
-    cool_since: float = inf
     grade1_since: float | None = None
     icans2_since: float | None = None
     episode_start: list = field(default_factory=lambda: [None, None, None])
     episode_last: list = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    # what "improved" is measured against
-    better_grade: int | None = None
-    better_bp: int = 0
-    better_oxygen: int = 0
     # where and when
     anchor: float = 0.0
     step: int = 1
@@ -58,22 +44,6 @@ class Subject(Body):
     setting_since: float = 0.0
     icu_need: float = -inf
     end: float = inf
-    # orders under way
-    toci_start: float = inf
-    toci_done: float = inf
-    toci_last: float = -inf
-    steroid: Regimen | None = None
-    steroid_step: int = 0
-    steroid_given: int = 0
-    steroid_begun: bool = False
-    steroid_next: float = inf
-    covered_until: float = -inf
-    covered_daily: float = 0.0
-    anakinra: Regimen | None = None
-    anakinra_step: int = 0
-    anakinra_given: int = 0
-    anakinra_next: float = inf
-    spent: set = field(default_factory=set)
     # written down
     events: int = 0
     assessments: int = 0
@@ -98,16 +68,6 @@ class Subject(Body):
     icu_days: float = 0.0
     icu_first: float = inf
     discharge: float = inf
-    toci_doses: int = 0
-    toci_mg: float = 0.0
-    first_toci: float = inf
-    steroid_doses: int = 0
-    steroid_mg: float = 0.0
-    steroid_days: int = 0
-    steroid_last_day: int | None = None
-    first_steroid: float = inf
-    anakinra_doses: int = 0
-    anakinra_mg: float = 0.0
     cause: str | None = None
 
     def __post_init__(self) -> None:
@@ -115,149 +75,6 @@ class Subject(Body):
         Body.__post_init__(self)
         self.end = self.numbers.horizon_d
         self.next_assessment = self.numbers.ward_h / 24.0
-
-    # --- what is ordered and given
-
-    def delay(self) -> float:
-        """Days from order to drug."""
-        n = self.numbers
-        if self.setting == HOME:
-            return n.delay_home_h / 24.0
-        return (n.delay_ward_min_h + (n.delay_ward_max_h - n.delay_ward_min_h) * self.delay_u) / 24.0
-
-    def is_better(self, t: float) -> bool:
-        """Improved since the last order: a lower grade, or cool for a while with little and no more support."""
-        if self.better_grade is None:
-            return False
-        n = self.numbers
-        if self.crs <= self.better_grade - n.improved_grades:
-            return True
-        if t - self.cool_since < n.improved_afebrile_h / 24.0 - SLACK:
-            return False
-        if self.bp >= LOW_DOSE_PRESSOR or self.oxygen > LOW_FLOW:
-            return False
-        return self.bp <= self.better_bp and self.oxygen <= self.better_oxygen
-
-    def remember(self) -> None:
-        """What "improved" is measured against from now on."""
-        self.better_grade, self.better_bp, self.better_oxygen = self.crs, self.bp, self.oxygen
-
-    def order_tocilizumab(self, t: float, better: bool) -> None:
-        """One labelled dose, unless better, at least 8 h after the last and at most four in all."""
-        n = self.numbers
-        if self.toci_start < inf or self.toci_done < inf or self.toci_doses >= n.toci_max_doses:
-            return
-        if self.toci_doses:
-            if better or t - self.toci_last < 8.0 / 24.0 - SLACK:
-                return
-            if t + self.delay() - self.toci_last < n.toci_spacing_h / 24.0 - SLACK:
-                return
-        self.toci_start = t + self.delay()
-        self.remember()
-
-    def order(self, regimen: Regimen, t: float) -> None:
-        """Start a regimen unless it is spent or one at least as strong is running; a taper always yields."""
-        if regimen.name in self.spent or self.is_stop_met(regimen):
-            return
-        if regimen.drug == "anakinra":
-            if self.anakinra is not None and self.anakinra_step < self.anakinra.taper_from:
-                return
-            self.anakinra, self.anakinra_step, self.anakinra_given = regimen, 0, 0
-            self.anakinra_next = t + self.delay()
-        else:
-            start = t + self.delay()
-            # the last dose of a course that has just ended still covers the time to its next, had there been one
-            if start < self.covered_until - SLACK and regimen.daily <= self.covered_daily:
-                return
-            running = self.steroid
-            in_force = running is not None and self.steroid_step < running.taper_from
-            if in_force and regimen.daily <= running.daily:
-                return
-            self.steroid, self.steroid_step, self.steroid_given = regimen, 0, 0
-            self.steroid_begun = False
-            self.steroid_next = start
-        if self.better_grade is None:
-            self.remember()
-
-    def give_steroid(self, t: float) -> None:
-        """The next dose of the steroid regimen."""
-        regimen = self.steroid
-        mg, every, doses = regimen.steps[self.steroid_step]
-        if regimen.drug == "methylprednisolone":
-            mg *= self.numbers.methylpred_to_dex
-        self.take_steroid(mg, t)
-        self.steroid_doses += 1
-        self.steroid_mg += mg
-        self.first_steroid = min(self.first_steroid, t)
-        if floor(t) != self.steroid_last_day:
-            self.steroid_days += 1
-            self.steroid_last_day = floor(t)
-        self.steroid_next = t + every
-        self.steroid_begun = True
-        self.steroid_given += 1
-        if self.steroid_given == doses:
-            self.steroid_step += 1
-            self.steroid_given = 0
-            if self.steroid_step == len(regimen.steps):
-                self.covered_until, self.covered_daily = self.steroid_next, mg / every
-                self.end_steroid(regimen.stop is None)
-
-    def end_steroid(self, is_spent: bool) -> None:
-        """The regimen is over."""
-        if is_spent:
-            self.spent.add(self.steroid.name)
-        self.steroid, self.steroid_next = None, inf
-
-    def give_anakinra(self, t: float) -> None:
-        """The next dose of the anakinra regimen."""
-        steps = self.anakinra.steps
-        mg, every, doses = steps[self.anakinra_step]
-        self.take_anakinra(mg, t)
-        self.anakinra_doses += 1
-        self.anakinra_mg += mg
-        self.anakinra_next = t + every
-        self.anakinra_given += 1
-        if self.anakinra_given == doses:
-            self.anakinra_step += 1
-            self.anakinra_given = 0
-            if self.anakinra_step == len(steps):
-                self.anakinra, self.anakinra_next = None, inf
-
-    def start_tocilizumab(self, t: float) -> None:
-        """An infusion begins."""
-        self.toci_start, self.toci_last = inf, t
-        self.toci_done = t + self.numbers.toci_infusion_h / 24.0
-        self.toci_doses += 1
-        self.toci_mg += self.labelled_dose()
-        self.first_toci = min(self.first_toci, t)
-
-    def end_tocilizumab(self, t: float) -> None:
-        """The infusion is in."""
-        self.toci_done = inf
-        self.take_tocilizumab(self.labelled_dose(), t)
-
-    def is_stop_met(self, regimen: Regimen) -> bool:
-        """The grade that the regimen is given for has fallen far enough."""
-        if regimen.stop is None:
-            return False
-        return (self.crs if regimen.stop == "crs" else self.icans) <= regimen.stop_at
-
-    def check_stops(self) -> None:
-        """Taper or stop where the stop condition is met."""
-        running = self.steroid
-        if running is not None and self.steroid_step < running.taper_from and self.is_stop_met(running):
-            if running.taper_from < len(running.steps) and self.steroid_begun:
-                self.steroid_step, self.steroid_given = running.taper_from, 0
-            else:
-                self.end_steroid(False)
-        running = self.anakinra
-        if running is not None and self.anakinra_step < running.taper_from and self.is_stop_met(running):
-            if self.anakinra_given:
-                self.anakinra_step, self.anakinra_given = running.taper_from, 0
-            else:
-                self.anakinra, self.anakinra_next = None, inf
-
-    # --- an assessment
 
     def assess(self, t: float) -> None:
         """Signs, grades, notes, rules, place, and when to look again."""
@@ -375,8 +192,6 @@ class Subject(Body):
         self.episode_start[kind] = None
         if kind == CRS:
             self.fever_began = False
-
-    # --- where the subject is
 
     def move(self, setting: int, t: float) -> None:
         """To another setting, whose clock of assessments starts now."""
