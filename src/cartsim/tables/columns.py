@@ -54,7 +54,8 @@ def ints(values: np.ndarray, dtype: str, where: np.ndarray | None = None) -> pa.
     values = np.asarray(values)
     if values.dtype.kind == "f":
         valid = np.isfinite(values) if where is None else np.isfinite(values) & where
-        values = np.where(valid, values, 0.0)
+        if not valid.all():
+            values = np.where(valid, values, 0.0)
     else:
         valid = where
     return _numbers(np.ascontiguousarray(values, dtype), valid, pa.from_numpy_dtype(np.dtype(dtype)))
@@ -119,7 +120,8 @@ def number_within(rows: np.ndarray) -> np.ndarray:
     index = np.arange(n)
     first = np.ones(n, bool)
     first[1:] = rows[1:] != rows[:-1]
-    return index - np.maximum.accumulate(np.where(first, index, 0)) + 1
+    starts = np.flatnonzero(first)
+    return index - np.repeat(starts, np.diff(starts, append=n)) + 1
 
 
 def _numbers(values: np.ndarray, valid: np.ndarray | None, type_: pa.DataType) -> pa.Array:

@@ -7,8 +7,9 @@ import numpy as np
 def study_day(days_since_infusion: np.ndarray) -> np.ndarray:
     """ADaM relative day, float64 with NaN where the time is NaN or infinite: floor(t) + 1, or floor(t) before 0."""
     t = np.asarray(days_since_infusion, "f8")
-    day = np.floor(t)
-    return np.where(np.isfinite(t), day + (t >= 0.0), np.nan)
+    day = np.floor(t) + (t >= 0.0)
+    finite = np.isfinite(t)
+    return day if finite.all() else np.where(finite, day, np.nan)
 
 
 def calendar_days(start_day: np.ndarray, end_day: np.ndarray) -> np.ndarray:
