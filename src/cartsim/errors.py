@@ -4,6 +4,19 @@ and every kind has its own exit code, so that scripts can tell a wrong scenario 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+#: What a value of the wrong type should have been, in words, by pydantic's name of the fault.
+TYPES_NEEDED = {
+    "int_type": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "float_type": "a number is needed",
+    "string_type": "text is needed",
+    "bool_type": "true or false is needed",
+    "list_type": "a list is needed",
+    "dict_type": "a map (`key: value`) is needed",
+    "model_type": "a map (`key: value`) is needed",
+    "model_attributes_type": "a map (`key: value`) is needed",
+}
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from cartsim.errors import Problem
+from cartsim.errors import TYPES_NEEDED, Problem
 from cartsim.policy.schema import (
     Covariates,
     DrugName,
@@ -53,16 +53,7 @@ _UNITLESS = {
     "ldh": "ldh_u_per_l",
     "platelets": "platelets_1e9_per_l",
 }
-_NEEDED = {
-    "int_type": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
-    "float_type": "a number is needed",
-    "string_type": "text is needed",
-    "bool_type": "true or false is needed",
-    "list_type": "a list is needed",
-    "dict_type": "a map (`key: value`) is needed",
-    "model_type": "a map (`key: value`) is needed",
-    "model_attributes_type": "a map (`key: value`) is needed",
+_NEEDED = TYPES_NEEDED | {
     "string_pattern_mismatch": "an id is lower-case letters, digits and `_`, beginning with a letter",
 }
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from cartsim.errors import Problem
+from cartsim.errors import TYPES_NEEDED, Problem
 from cartsim.scenario.shape import annotation_at, keys_of, leaves, models_in, nearest, step
 from cartsim.yaml_text import Document, KeyPath
 
@@ -19,16 +19,7 @@ _NOT_YET: dict[KeyPath, str] = {
     ): "reading the cohort from a file is not supported yet; describe it by distributions",
 }
 
-_NEEDED = {
-    "int_type": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
-    "float_type": "a number is needed",
-    "string_type": "text is needed",
-    "bool_type": "true or false is needed",
-    "list_type": "a list is needed",
-    "dict_type": "a map (`key: value`) is needed",
-    "model_type": "a map (`key: value`) is needed",
-    "model_attributes_type": "a map (`key: value`) is needed",
+_NEEDED = TYPES_NEEDED | {
     "finite_number": "a finite number is needed",
     "string_pattern_mismatch": "only letters, digits, `_` and `-` are allowed, beginning with a letter or digit",
 }
