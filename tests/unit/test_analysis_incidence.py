@@ -8,9 +8,9 @@ from sksurv.nonparametric import cumulative_incidence_competing_risks, kaplan_me
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
 from cartsim.analysis.incidence import (
-    ValueCounts,
     aalen_johansen,
     counts_by_time,
+    curve_of,
     incidence_interval,
     kaplan_meier,
     log_log_interval,
@@ -102,37 +102,39 @@ def test_before_any_event_the_interval_is_wilsons_unless_somebody_left():
     assert (lower, method) == (0.0, "Wilson")
     assert 0.05 < upper < 0.08
     left = aalen_johansen(*tally_events(np.array([1.0] * 5 + [30.0] * 45), np.zeros(50, int)))[0][0]
-    assert incidence_interval(left, 30.0) == ((None, None), "none")
+    limits, method = incidence_interval(left, 30.0)
+    assert method == "none"
+    assert np.isnan(limits).all()
 
 
 def test_nobody_has_no_incidence():
-    """An empty cohort gives null."""
+    """An empty cohort gives NaN, and no interval."""
     curve = aalen_johansen(*tally_events(np.empty(0), np.empty(0, int)))[0][0]
-    assert curve.at(7.0) == (None, None)
-    assert ValueCounts().median() == (None, (None, None))
+    assert np.isnan(curve.at(7.0)).all()
+    assert incidence_interval(curve, 7.0)[1] == "none"
 
 
-@pytest.mark.parametrize("grid", [0.25, None])
-def test_value_counts_are_exact_in_any_chunks(grid):
-    """Median, its interval and the table do not depend on how the values came, on a grid or continuous."""
-    values = np.random.default_rng(6).gamma(2.0, size=150_001)
-    values = values if grid is None else np.round(values / grid) * grid
-    whole, parts, merged = ValueCounts(), ValueCounts(), ValueCounts()
-    whole.add(values)
-    for start in range(0, len(values), 4096):
-        parts.add(values[start : start + 4096])
-    for part in (parts, ValueCounts()):
-        merged.merge(part)
-    assert whole.count == parts.count == merged.count == len(values)
-    expected = np.unique(values, return_counts=True)
-    for held in (whole, parts, merged):
-        assert all(np.array_equal(a, b) for a, b in zip(held.table(), expected, strict=True))
-        assert held.median()[0] == np.median(values)
-    assert whole.median() == merged.median()
-    times, events, censored = counts_by_time([whole], ValueCounts())
-    assert np.array_equal(times, expected[0])
-    assert np.array_equal(events[0], expected[1])
-    assert not censored.any()
+def test_counts_by_time_put_every_cause_on_one_axis():
+    """Events, deaths and censoring at different times; the curve is that of the subjects behind them."""
+    time, evtype = _tied_data()
+    tables = [np.unique(time[evtype == k], return_counts=True) for k in (1, 2, 0)]
+    times, by_cause, censored = counts_by_time(tables[:2], tables[2])
+    assert np.array_equal(times, np.unique(time))
+    assert by_cause.sum() + censored.sum() == len(time)
+    expected = aalen_johansen(*tally_events(time, evtype))[0][0]
+    curve = curve_of(*tables)
+    assert np.array_equal(curve.value, expected.value)
+    assert np.array_equal(curve.se, expected.se)
+
+
+def test_log_log_limits_of_many_are_those_of_each():
+    """Elementwise, NaN at 0 and 1 and without a standard error."""
+    value, se = np.array([0.0, 0.01, 0.5, 0.99, 1.0, 0.5]), np.array([0.0, 0.004, 0.1, 0.01, 0.0, 0.0])
+    lower, upper = log_log_interval(value, se)
+    assert np.isnan(lower).tolist() == np.isnan(upper).tolist() == [True, False, False, False, True, True]
+    for k in (1, 2, 3):
+        assert (lower[k], upper[k]) == log_log_interval(value[k], se[k])
+        assert 0 < lower[k] < value[k] < upper[k] < 1
 
 
 def test_everyone_is_exactly_everyone():

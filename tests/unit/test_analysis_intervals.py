@@ -1,4 +1,4 @@
-"""Intervals of one number: against other packages, closed forms and the promises about small counts."""
+"""Intervals of one number and of many: other packages, closed forms, plain scalar formulas, and small counts."""
 
 import math
 
@@ -10,11 +10,10 @@ from scipy import optimize, stats
 from statsmodels.stats.proportion import proportion_confint
 
 from cartsim.analysis.intervals import (
+    METHODS,
     exact_binomial,
     frechet_harm,
     log_risk_ratio,
-    median_difference_bootstrap,
-    median_ranks,
     number_needed,
     paired_risk_difference,
     paired_tango,
@@ -26,6 +25,8 @@ from cartsim.analysis.intervals import (
     wilson,
 )
 
+NOTHING = pytest.approx((math.nan, math.nan), nan_ok=True)
+
 
 @pytest.mark.parametrize(("events", "n"), [(0, 10), (1, 10), (7, 101), (50, 100), (101, 101)])
 def test_one_arm_proportions_agree_with_statsmodels(events, n):
@@ -35,11 +36,13 @@ def test_one_arm_proportions_agree_with_statsmodels(events, n):
 
 
 def test_nothing_observed_has_no_interval():
-    """An empty set gives null, never 0."""
-    assert wilson(0, 0) == (None, None)
-    assert exact_binomial(0, 0) == (None, None)
-    assert paired_risk_difference(0, 0, 0)[0] == (None, None)
-    assert t_interval(1.0, 1.0, 1) == (None, None)
+    """An empty set gives NaN, never 0."""
+    assert wilson(0, 0) == NOTHING
+    assert exact_binomial(0, 0) == NOTHING
+    assert paired_risk_difference(0, 0, 0)[0] == NOTHING
+    assert paired_tango(0, 0, 0) == NOTHING
+    assert unpaired_risk_difference(0, 0, 0) == NOTHING
+    assert t_interval(1.0, 1.0, 1) == NOTHING
 
 
 def _score(d: float, n01: int, n10: int, n: int) -> float:
@@ -83,12 +86,13 @@ def test_paired_difference_mirrors_and_holds_its_estimate(n01, n10, more):
     assert (lower, upper) == pytest.approx((-mirrored_upper, -mirrored_lower), abs=1e-9)
     assert lower - 1e-12 <= (n01 - n10) / n <= upper + 1e-12
     assert lower < upper
-    assert method == ("Tango score" if n01 + n10 < 50 else "paired Wald")
+    assert METHODS[method] == ("Tango score" if n01 + n10 < 50 else "paired Wald")
 
 
 def test_only_identical_rows_have_no_width():
     """No discordant pair by luck is not knowledge; identical rows are."""
-    assert paired_risk_difference(0, 0, 100, identical=True) == ((0.0, 0.0), "identical rows")
+    interval, method = paired_risk_difference(0, 0, 100, identical=True)
+    assert (interval, METHODS[method]) == ((0.0, 0.0), "identical rows")
     lower, upper = paired_risk_difference(0, 0, 100)[0]
     assert lower < 0 < upper
 
@@ -114,8 +118,11 @@ def test_log_risk_ratio_is_paired_and_null_at_an_empty_margin():
     assert value == pytest.approx(math.log(40 / 50))
     assert se == pytest.approx(math.sqrt(30 / (40 * 50)))
     assert (lower + upper) / 2 == pytest.approx(value)
-    assert log_risk_ratio(0, 0, 5) == (None, None, (None, None))
-    assert log_risk_ratio(7, 0, 0) == (0.0, 0.0, (None, None))
+    value, se, interval = log_risk_ratio(0, 0, 5)
+    assert (value, se, *interval) == pytest.approx((math.nan,) * 4, nan_ok=True)
+    value, se, interval = log_risk_ratio(7, 0, 0)
+    assert (value, se) == (0.0, 0.0)
+    assert interval == NOTHING
 
 
 def test_variance_ratio_is_that_of_the_subjects():
@@ -123,7 +130,7 @@ def test_variance_ratio_is_that_of_the_subjects():
     new, reference = np.repeat([1, 1, 0, 0], [30, 10, 20, 40]), np.repeat([1, 0, 1, 0], [30, 10, 20, 40])
     expected = (new.var() + reference.var()) / (new - reference).var()
     assert variance_ratio_risk(10, 20, 40, 50, 100) == pytest.approx(expected)
-    assert variance_ratio_risk(0, 0, 40, 40, 100) is None
+    assert np.isnan(variance_ratio_risk(0, 0, 40, 40, 100))
 
 
 def test_t_and_welch_agree_with_scipy():
@@ -139,8 +146,10 @@ def test_t_and_welch_agree_with_scipy():
 
 def test_number_needed_only_when_the_interval_excludes_zero():
     """Otherwise the interval of the number would run through infinity."""
-    assert number_needed(-0.1, (-0.2, 0.01)) == (None, (None, None))
-    assert number_needed(-0.1, (-0.2, 0.0)) == (None, (None, None))
+    for interval in ((-0.2, 0.01), (-0.2, 0.0), (math.nan, math.nan)):
+        value, limits = number_needed(-0.1, interval)
+        assert np.isnan(value)
+        assert limits == NOTHING
     assert number_needed(-0.1, (-0.2, -0.05)) == (10.0, (5.0, 20.0))
     assert number_needed(0.1, (0.05, 0.2)) == (10.0, (5.0, 20.0))
 
@@ -153,33 +162,118 @@ def test_frechet_bounds_hold_the_harm(pairs):
     assert lower - 1e-12 <= (new & ~reference).mean() <= upper + 1e-12
 
 
-@pytest.mark.parametrize("n", [1, 5, 6, 7, 20, 101, 1000])
-def test_median_ranks_cover_by_the_binomial(n):
-    """The interval covers at least 95 % and leaving out one more rank would not."""
-    ranks = median_ranks(n)
-    if ranks is None:
-        assert stats.binom.cdf(0, n, 0.5) > 0.025
-        return
-    low, high = ranks
-    assert low + high == n + 1
-    assert stats.binom.cdf(low - 1, n, 0.5) <= 0.025 < stats.binom.cdf(low, n, 0.5)
+# The formulas once more, in plain scalar arithmetic, one number at a time.
 
 
-def test_bootstrap_of_medians_repeats_and_has_the_right_size():
-    """Same addressed uniforms, same interval; its standard error is that of a straightforward resampling."""
-    rng = np.random.default_rng(11)
-    reference = rng.normal(size=401)
-    new = reference + 0.3 + rng.normal(scale=0.5, size=401)
+def plain_wilson(k, n, z):
+    p, scale = k / n, 1 + z * z / n
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    centre = p + z * z / (2 * n)
+    return 0.0 if k == 0 else (centre - half) / scale, 1.0 if k == n else (centre + half) / scale
 
-    def uniform_block(n, occurrence):
-        return np.random.Generator(np.random.Philox(key=occurrence)).random(n)
 
-    se, (lower, upper) = median_difference_bootstrap(new, reference, uniform_block)
-    assert (se, (lower, upper)) == median_difference_bootstrap(new, reference, uniform_block)
-    plain = []
-    for k in range(500):
-        picked = (uniform_block(401, k) * 401).astype(int)
-        plain.append(np.median(new[picked]) - np.median(reference[picked]))
-    assert se == pytest.approx(np.std(plain, ddof=1), abs=1e-12)
-    assert (lower, upper) == pytest.approx(tuple(np.quantile(plain, [0.025, 0.975])), abs=1e-12)
-    assert median_difference_bootstrap(new[:1], reference[:1], uniform_block) == (None, (None, None))
+def plain_tango(b, c, n, z):
+    def score(d):
+        middle = -b - c + (2 * n - b + c) * d
+        root = math.sqrt(max(0.0, middle**2 + 8 * n * c * d * (1 - d)))
+        variance = n * ((root - middle) / (2 * n) + d * (1 - d))
+        gap = b - c - n * d
+        return gap / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, gap) if gap else 0.0
+
+    def zero(target, left, right):
+        for _ in range(200):
+            middle = 0.5 * (left + right)
+            left, right = (middle, right) if score(middle) > target else (left, middle)
+        return 0.5 * (left + right)
+
+    estimate = (b - c) / n
+    lower = -1.0 if estimate == -1 else zero(z, -1.0, estimate)
+    return lower, 1.0 if estimate == 1 else zero(-z, estimate, 1.0)
+
+
+def plain_wald(b, c, n, z):
+    d = (b - c) / n
+    half = z * math.sqrt(max(0.0, (b + c) / n - d * d) / n)
+    return max(-1.0, d - half), min(1.0, d + half)
+
+
+def plain_newcombe(k1, k0, n, z):
+    (l1, u1), (l0, u0) = plain_wilson(k1, n, z), plain_wilson(k0, n, z)
+    p1, p0 = k1 / n, k0 / n
+    return p1 - p0 - math.hypot(p1 - l1, u0 - p0), p1 - p0 + math.hypot(u1 - p1, p0 - l0)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.9])
+def test_arrays_hold_what_scalar_formulas_give(level):
+    """Hundreds of tables of counts at once, ends and empty cells among them."""
+    rng = np.random.default_rng(21)
+    z = stats.norm.ppf(0.5 + level / 2)
+    n = rng.choice([1, 2, 7, 100, 5_000, 1_000_000], 900)
+    a, b, c, _ = np.array([rng.multinomial(m, rng.dirichlet([0.4, 0.1, 0.1, 0.6])) for m in n]).T
+    few = b + c < 50
+    new, old = a + b, a + c
+    made = {
+        "wilson": (wilson(a, n, level), lambda k: plain_wilson(a[k], n[k], z)),
+        "newcombe": (
+            unpaired_risk_difference(new, old, n, level),
+            lambda k: plain_newcombe(new[k], old[k], n[k], z),
+        ),
+        "paired": (
+            paired_risk_difference(b, c, n, level=level)[0],
+            lambda k: (plain_tango if few[k] else plain_wald)(int(b[k]), int(c[k]), int(n[k]), z),
+        ),
+    }
+    assert few.sum() > 200
+    for name, (limits, plain) in made.items():
+        expected = np.array([plain(k) for k in range(len(n))]).T
+        assert np.allclose(limits, expected, rtol=0, atol=1e-12), name
+    value, se, (lower, upper) = log_risk_ratio(a, b, c, level)
+    needed, (first, second) = number_needed((b - c) / n, paired_wald(b, c, n, level))
+    for k in range(len(n)):
+        k1, k0 = int(new[k]), int(old[k])
+        if not k1 or not k0:
+            assert np.isnan([value[k], se[k], lower[k], upper[k]]).all()
+            continue
+        own = math.sqrt((b[k] + c[k]) / (k1 * k0))
+        half = z * own if own else math.nan
+        expected = (math.log(k1 / k0), own, math.log(k1 / k0) - half, math.log(k1 / k0) + half)
+        assert (value[k], se[k], lower[k], upper[k]) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        low, high = plain_wald(b[k], c[k], n[k], z)
+        if low > 0 or high < 0:
+            assert needed[k] == pytest.approx(n[k] / abs(b[k] - c[k]), rel=1e-12)
+            expected = sorted((1 / abs(low), 1 / abs(high)))
+            assert [first[k], second[k]] == pytest.approx(expected, rel=1e-9)
+        else:
+            assert np.isnan(needed[k])
+
+
+def test_arrays_of_means_hold_what_scipy_gives():
+    """Student and Welch, elementwise."""
+    rng = np.random.default_rng(22)
+    n = rng.integers(1, 400, 300)
+    m1, m0, s1, s0 = rng.normal(size=(4, 300))
+    s1, s0 = np.abs(s1), np.abs(s0)
+    student, welch = t_interval(m1, s1, n), welch_interval(m1, s1, m0, s0, n)
+    for k, size in enumerate(n.tolist()):
+        if size < 2:
+            assert np.isnan([student[0][k], student[1][k], welch[0][k], welch[1][k]]).all()
+            continue
+        expected = stats.t.interval(0.95, size - 1, m1[k], s1[k] / math.sqrt(size))
+        assert (student[0][k], student[1][k]) == pytest.approx(expected, rel=1e-10)
+        v1, v0 = s1[k] ** 2 / size, s0[k] ** 2 / size
+        df = (v1 + v0) ** 2 * (size - 1) / (v1**2 + v0**2)
+        expected = stats.t.interval(0.95, df, m1[k] - m0[k], math.sqrt(v1 + v0))
+        assert (welch[0][k], welch[1][k]) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("interval", [wilson, paired_wald, paired_tango])
+def test_a_number_has_the_same_bits_alone_and_among_many(interval):
+    """Beside any others, in any order: nothing is shared between the elements."""
+    rng = np.random.default_rng(23)
+    n = rng.integers(60, 3000, 500)
+    counts = [rng.integers(0, 30, 500) for _ in range(1 if interval is wilson else 2)]
+    together = np.array(interval(*counts, n))
+    alone = np.array([interval(*(int(c[k]) for c in counts), int(n[k])) for k in range(500)]).T
+    assert np.array_equal(together, alone)
+    backwards = np.array(interval(*(c[::-1] for c in counts), n[::-1]))[:, ::-1]
+    assert np.array_equal(together, backwards)

@@ -1,19 +1,12 @@
-"""The columns of the two result tables, in the order of STATISTICS 4, and how rows become an Arrow table.
+"""The columns of the result tables, in the order of STATISTICS 4.
 
 Every row says which question it answers and which kind of uncertainty each number is. A missing number is null:
 NaN would be averaged away by one reader and plotted by the next.
 """
 
-import math
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
-
 import pyarrow as pa
 
 WORD, F8, I4, I8 = pa.dictionary(pa.int32(), pa.string()), pa.float64(), pa.int32(), pa.int64()
-
-#: One result: column name to value, missing columns null.
-Row: TypeAlias = dict[str, Any]
 
 OUTCOME_TYPES: dict[str, pa.DataType] = {
     "scenario_id": WORD,
@@ -69,20 +62,3 @@ CURVE_TYPES: dict[str, pa.DataType] = {
     "upper": F8,
     "at_risk": I8,
 }
-
-
-def build_table(rows: Iterable[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Return an Arrow table with exactly the columns of `types`; absent keys and NaN become null."""
-    held = list(rows)
-
-    def clean(value: Any) -> Any:
-        return None if isinstance(value, float) and math.isnan(value) else value
-
-    arrays = {}
-    for name, type_ in types.items():
-        values = [clean(row.get(name)) for row in held]
-        if pa.types.is_dictionary(type_):
-            arrays[name] = pa.array(values, pa.string()).dictionary_encode()
-        else:
-            arrays[name] = pa.array(values, type_)
-    return pa.table(arrays)

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from cartsim.record.harm_columns import HARM_COLUMNS
+
 Kind = Literal["risk", "mean", "median", "incidence"]
 Measure = Literal["level", "happened", "value", "time"]
 View = Literal["latent", "observed"]
@@ -21,12 +23,17 @@ REPORT_DAYS = (7.0, 14.0, 28.0)
 
 #: Words of `evidence_status`: what kind of parameters a number rests on.
 CALIBRATED, ASSUMED, UNCALIBRATED = "calibrated", "assumed", "uncalibrated"
+#: The product has numbers that the scenario gave it.
+OVERRIDE = "override"
 
 #: Asked for, and not offered: the model does not hold them.
 NOT_OFFERED = {
     "late_neurotoxicity": "the model ends with early ICANS (30 days); late or delayed neurotoxicity is not in it",
     "iec_hs": "hyperinflammation (IEC-HS) is not in the model",
     "response": "efficacy is not in the model",
+    "cost": "it comes with the user's prices: a `costs:` block",
+    "qald": "it comes with the user's decrements: a `utilities:` block",
+    **{c.name: "it comes with a `harms:` block that follows the drug behind it" for c in HARM_COLUMNS},
 }
 
 
@@ -57,6 +64,8 @@ class Endpoint:
     adverse: bool = False  # fewer is better for the subject: a number needed to treat has a meaning
     helped_harmed: bool = False
     shares: bool = False  # also the share at each level 0 to 5
+    among: int = 0  # a share among those at this level or above: who is not in question stands at 0
+    reported: bool = True  # False: counted for something else, and no row of its own
 
     @property
     def key(self) -> tuple[str, str | None, str | None]:
@@ -209,9 +218,19 @@ def standard_endpoints(crs_scale: str = "astct2019", *, wide_neuro: bool = True)
             _descriptive("ne_onset", "Time to onset of a neurologic event", "t_ne_d", "NE", NE_SCALE),
             _descriptive("ne_duration", "Duration of neurologic events", "ne_duration_d", "NE", NE_SCALE),
         ]
-    crs_days = _mean("crs_days_ge2", "Days at CRS grade 2 or more", "crs_days_ge2", "day", syndrome="CRS")
+    crs_days = _mean(
+        "crs_days_ge2",
+        "Days at CRS grade 2 or more (restricted mean time, to the horizon)",
+        "crs_days_ge2",
+        "day",
+        syndrome="CRS",
+    )
     icans_days = _mean(
-        "icans_days_ge2", "Days at ICANS grade 2 or more", "icans_days_ge2", "day", syndrome="ICANS"
+        "icans_days_ge2",
+        "Days at ICANS grade 2 or more (restricted mean time, to the horizon)",
+        "icans_days_ge2",
+        "day",
+        syndrome="ICANS",
     )
     out += [
         replace(crs_days, scale=crs_scale, view="observed"),
@@ -255,25 +274,33 @@ def standard_endpoints(crs_scale: str = "astct2019", *, wide_neuro: bool = True)
     return tuple(out)
 
 
-def status_before_calibration(endpoints: Sequence[Endpoint], counts: Mapping[str, int]) -> dict[str, str]:
+def status_before_calibration(
+    endpoints: Sequence[Endpoint], counts: Mapping[str, int], overridden: bool = False
+) -> dict[str, str]:
     """Return {endpoint id: "assumed"} for what calls itself calibrated while the registry holds nothing that is.
 
-    `counts` are the registry's entries by status, as in a run's manifest.
+    `counts` are the registry's entries by status, as in a run's manifest. `overridden`: the product is the user's
+    own, so nothing it does was published; everything is "override", but for what is not calibrated in any product.
     """
+    if overridden:
+        return {e.id: OVERRIDE for e in endpoints if e.evidence_status != UNCALIBRATED}
     if counts.get(CALIBRATED):
         return {}
     return {e.id: ASSUMED for e in endpoints if e.evidence_status == CALIBRATED}
 
 
-def select_endpoints(ids: Sequence[str], crs_scale: str = "astct2019") -> tuple[Endpoint, ...]:
-    """Return the standard endpoints named in `ids` (every scale and view of each), in reporting order.
+def select_endpoints(
+    ids: Sequence[str], crs_scale: str = "astct2019", more: Sequence[Endpoint] = ()
+) -> tuple[Endpoint, ...]:
+    """Return the endpoints named in `ids` (every scale and view of each), in reporting order.
 
-    Raises ValueError for an unknown id, and for one that the model does not support, with the reason.
+    They are the standard ones and `more`, such as `more_endpoints.further_endpoints`. Raises ValueError for an unknown
+    id, and for one that the model does not support, with the reason.
     """
-    known = standard_endpoints(crs_scale)
+    known = (*standard_endpoints(crs_scale), *more)
     names = {e.id for e in known}
     for id_ in ids:
-        if id_ in NOT_OFFERED:
+        if id_ in NOT_OFFERED and id_ not in names:
             raise ValueError(f"endpoint {id_!r} is not offered: {NOT_OFFERED[id_]}")
         if id_ not in names:
             raise ValueError(f"unknown endpoint {id_!r}; known: {', '.join(sorted(names))}")

@@ -5,85 +5,18 @@ estimators here take counts by exact time, so tied times (assessments share a gr
 of subjects merge by adding counts.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from cartsim.analysis.intervals import LEVEL, NONE, Interval, median_ranks, normal_quantile, wilson
+from cartsim.analysis.intervals import LEVEL, Interval, normal_quantile, wilson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_COMPACT_ABOVE = 65536
-
-
-def _tally(values: Floats, counts: Ints | None = None) -> tuple[Floats, Ints]:
-    """Distinct values in rising order and how often each occurs."""
-    if counts is None:
-        values = np.sort(values)
-    else:
-        order = np.argsort(values, kind="stable")
-        values, counts = values[order], counts[order]
-    first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(values) else np.empty(0, np.intp)
-    if counts is None:
-        return values[first], np.diff(np.append(first, len(values))).astype(np.int64)
-    return values[first], np.add.reduceat(counts, first) if len(first) else counts
-
-
-@dataclass
-class ValueCounts:
-    """Exact distribution of one variable: distinct values and their counts. On an assessment grid it stays tiny."""
-
-    count: int = 0
-    _values: list[Floats] = field(default_factory=list)
-    _counts: list[Ints] = field(default_factory=list)
-    _pending: int = 0
-    _settled: int = 0
-
-    def add(self, values: Floats) -> None:
-        """Add a chunk (n,) without NaN."""
-        if len(values):
-            self._append(*_tally(values))
-
-    def merge(self, other: "ValueCounts") -> None:
-        """Take in what another accumulator saw."""
-        for values, counts in zip(other._values, other._counts, strict=True):
-            self._append(values, counts)
-
-    def _append(self, values: Floats, counts: Ints) -> None:
-        self._values.append(values)
-        self._counts.append(counts)
-        self.count += int(counts.sum())
-        self._pending += len(values)
-        # Waiting until the unsettled part outgrows the settled one keeps the total work near n log n.
-        if self._pending > max(_COMPACT_ABOVE, self._settled):
-            self.table()
-
-    def table(self) -> tuple[Floats, Ints]:
-        """Distinct values in rising order and counts, both (k,)."""
-        if len(self._values) != 1:
-            values = np.concatenate(self._values) if self._values else np.empty(0)
-            counts = np.concatenate(self._counts) if self._counts else np.empty(0, np.int64)
-            values, counts = _tally(values, counts)
-            self._values, self._counts = [values], [counts]
-        self._settled, self._pending = len(self._values[0]), 0
-        return self._values[0], self._counts[0]
-
-    def order_statistic(self, rank: int) -> float:
-        """Return the value of rank `rank` (1 is the smallest)."""
-        values, counts = self.table()
-        return float(values[np.searchsorted(np.cumsum(counts), rank)])
-
-    def median(self, level: float = LEVEL) -> tuple[float | None, Interval]:
-        """Median and its binomial order-statistic interval; null when empty."""
-        n = self.count
-        if n == 0:
-            return None, NONE
-        value = 0.5 * (self.order_statistic((n + 1) // 2) + self.order_statistic(n // 2 + 1))
-        ranks = median_ranks(n, level)
-        if ranks is None:
-            return value, NONE
-        return value, (self.order_statistic(ranks[0]), self.order_statistic(ranks[1]))
+#: Distinct values, rising, and how often each occurs, both (k,).
+Counts = tuple[Floats, Ints]
 
 
 @dataclass(frozen=True)
@@ -98,18 +31,18 @@ class Curve:
     n: int
     censored_before: Ints  # censored strictly before each time
 
-    def at(self, day: float) -> tuple[float | None, float | None]:
-        """Value and standard error at `day`; null when nobody was ever at risk."""
+    def at(self, day: float) -> tuple[float, float]:
+        """Value and standard error at `day`; NaN when nobody was ever at risk."""
         if self.n == 0:
-            return None, None
+            return float("nan"), float("nan")
         k = int(np.searchsorted(self.times, day, side="right")) - 1
         return (self.start, 0.0) if k < 0 else (float(self.value[k]), float(self.se[k]))
 
 
-def counts_by_time(causes: list[ValueCounts], censored: ValueCounts) -> tuple[Floats, Ints, Ints]:
+def counts_by_time(causes: Sequence[Counts], censored: Counts) -> tuple[Floats, Ints, Ints]:
     """Distinct times (k,), events by cause (causes, k), censored (k,)."""
-    tables = [c.table() for c in (*causes, censored)]
-    times = _tally(np.concatenate([t for t, _ in tables]))[0]
+    tables = [*causes, censored]
+    times = np.unique(np.concatenate([t for t, _ in tables]))
     counts = np.zeros((len(tables), len(times)), np.int64)
     for row, (t, c) in zip(counts, tables, strict=True):
         row[np.searchsorted(times, t)] = c
@@ -118,10 +51,16 @@ def counts_by_time(causes: list[ValueCounts], censored: ValueCounts) -> tuple[Fl
 
 def tally_events(time: Floats, evtype: NDArray[np.integer], causes: int = 2) -> tuple[Floats, Ints, Ints]:
     """Counts by time of a plain (time, evtype) table, evtype 0 censored and 1.. a cause (SAVVY coding)."""
-    held = [ValueCounts() for _ in range(causes + 1)]
-    for k, accumulator in enumerate(held):
-        accumulator.add(np.asarray(time, np.float64)[np.asarray(evtype) == k])
+    coded = np.asarray(evtype)
+    held = [
+        np.unique(np.asarray(time, np.float64)[coded == k], return_counts=True) for k in range(causes + 1)
+    ]
     return counts_by_time(held[1:], held[0])
+
+
+def curve_of(events: Counts, deaths: Counts, censored: Counts) -> "Curve":
+    """Cumulative incidence of an event with death competing, from the counts by time of each."""
+    return aalen_johansen(*counts_by_time([events, deaths], censored))[0][0]
 
 
 def _at_risk(events: Ints, censored: Ints) -> Ints:
@@ -189,23 +128,27 @@ def aalen_johansen(times: Floats, by_cause: Ints, censored: Ints) -> tuple[list[
     return curves, survival
 
 
-def log_log_interval(value: float, se: float, level: float = LEVEL) -> Interval:
-    """Interval of a probability on the log(-log) scale, which stays inside 0 to 1; null at 0 and 1."""
-    if not 0 < value < 1 or se == 0:
-        return NONE
-    factor = np.exp(normal_quantile(level) * se / (value * np.log(value)))
-    return tuple(sorted((float(value**factor), float(value ** (1 / factor)))))  # type: ignore[return-value]
+def log_log_interval(value: ArrayLike, se: ArrayLike, level: float = LEVEL) -> Interval:
+    """Interval of a probability on the log(-log) scale, which stays inside 0 to 1; NaN at 0 and 1."""
+    p, spread = np.asarray(value, np.float64), np.asarray(se, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        inside = (p > 0) & (p < 1) & (spread > 0)
+        factor = np.exp(normal_quantile(level) * spread / (p * np.log(p)))
+        first = np.where(inside, p**factor, np.nan)
+        second = np.where(inside, p ** (1 / factor), np.nan)
+    return np.minimum(first, second)[()], np.maximum(first, second)[()]
 
 
 def incidence_interval(curve: Curve, day: float, level: float = LEVEL) -> tuple[Interval, str]:
     """Interval of a cumulative incidence at `day` and its method; Wilson at 0 or 1 while nobody was censored."""
     value, se = curve.at(day)
-    if value is None or se is None:
-        return NONE, "none"
+    nothing = np.array(np.nan)
+    if np.isnan(value):
+        return (nothing, nothing), "none"
     if 0 < value < 1 and se > 0:
         return log_log_interval(value, se, level), "Aalen-Johansen, log-log"
     k = int(np.searchsorted(curve.times, day, side="right"))
     censored = int(curve.censored_before[k - 1]) if k else 0
     if censored:
-        return NONE, "none"
+        return (nothing, nothing), "none"
     return wilson(round(value * curve.n), curve.n, level), "Wilson"

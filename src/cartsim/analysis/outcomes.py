@@ -1,125 +1,223 @@
 """One arm at a time: what share, how much, how long, with the error that more subjects would remove."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from cartsim.analysis.accumulate import LEVELS, ArmTotals
-from cartsim.analysis.columns import Row
+import numpy as np
+from numpy.typing import NDArray
+
 from cartsim.analysis.endpoints import Endpoint
-from cartsim.analysis.frame import Frame
-from cartsim.analysis.incidence import Curve, aalen_johansen, counts_by_time, incidence_interval
-from cartsim.analysis.intervals import normal_quantile, t_interval, wilson
+from cartsim.analysis.fixed import finish
+from cartsim.analysis.frame import Frame, Line
+from cartsim.analysis.held import Held
+from cartsim.analysis.incidence import Curve, curve_of, incidence_interval, log_log_interval
+from cartsim.analysis.intervals import CODE, Floats, normal_quantile, t_interval, wilson
+from cartsim.analysis.medians import median_ranks
+from cartsim.analysis.numbers import Numbers
+from cartsim.analysis.plan import LEVELS, Plan
+
+Ints = NDArray[np.int64]
 
 
-def incidence_curve(totals: ArmTotals, column: str) -> Curve:
-    """Cumulative incidence of the event timed in `column`, with death competing."""
-    counts = counts_by_time([totals.values[column], totals.deaths[column]], totals.censored[column])
-    return aalen_johansen(*counts)[0][0]
+class _Share(NamedTuple):
+    """Subjects at level `low` to `high` of a feature, among those at level `among` or above."""
+
+    row: int
+    arm: int
+    feature: int
+    low: int
+    high: int
+    among: int = 0
 
 
-def proportion_sd(events: int, n: int) -> float | None:
-    """Sample standard deviation (n - 1) of an indicator."""
-    return math.sqrt(events * (n - events) / n / (n - 1)) if n > 1 else None
+class _Statistic(NamedTuple):
+    """A mean or a median: where its column stands among the plan's."""
+
+    row: int
+    arm: int
+    place: int
+    conditioned: bool
 
 
-def standard_error(sd: float | None, n: int) -> float | None:
-    """sd / sqrt(n), null without an sd."""
-    return None if sd is None else sd / math.sqrt(n)
+class _Incidence(NamedTuple):
+    row: int
+    arm: int
+    feature: int
+    low: int
+    time: int
+    day: int
 
 
-def outcome_rows(
-    frame: Frame, endpoint: Endpoint, arm_id: str, totals: ArmTotals, days: tuple[float, ...]
-) -> Iterator[Row]:
-    """Yield the rows of one endpoint in one arm, as if subjects were independent units."""
-    if endpoint.kind == "risk":
-        row = frame.row(endpoint, arm_id, "proportion", endpoint.level)
-        at_least = endpoint.at_least if endpoint.measure == "level" else 1
-        yield _proportion(frame, row, totals.events((endpoint.measure, endpoint.column), at_least), totals.n)
-        if endpoint.shares:
-            yield from _shares(frame, endpoint, arm_id, totals)
-    elif endpoint.kind == "mean":
-        yield _mean(frame, frame.row(endpoint, arm_id, "mean", None), endpoint, totals)
-    elif endpoint.kind == "median":
-        yield _median(frame, frame.row(endpoint, arm_id, "median", 0.5), endpoint, totals)
-    else:
-        yield from _incidence(frame, endpoint, arm_id, totals, days)
+class OutcomeRows:
+    """The rows of one design point, in reporting order, and the numbers of them over many cohorts."""
+
+    def __init__(self, frame: Frame, endpoints: Sequence[Endpoint], arms: Sequence[str], plan: Plan) -> None:
+        self._frame, self._plan = frame, plan
+        self._values = tuple(sorted({*plan.medians, *plan.times}))
+        self.lines: list[Line] = []
+        self._shares: list[_Share] = []
+        self._means: list[_Statistic] = []
+        self._medians: list[_Statistic] = []
+        self._incidences: list[_Incidence] = []
+        for arm, arm_id in enumerate(arms):
+            for endpoint in endpoints:
+                self._add(endpoint, arm, arm_id)
+
+    def _line(
+        self, endpoint: Endpoint, arm_id: str, summary: str, level: float | None, name: str = ""
+    ) -> int:
+        self.lines.append(Line(endpoint, arm_id, summary, level, name or endpoint.id))
+        return len(self.lines) - 1
+
+    def _add(self, endpoint: Endpoint, arm: int, arm_id: str) -> None:
+        plan, column = self._plan, endpoint.column
+        if endpoint.kind == "mean":
+            row = self._line(endpoint, arm_id, "mean", None)
+            self._means.append(_Statistic(row, arm, plan.means.index(column), False))
+        elif endpoint.kind == "median":
+            row = self._line(endpoint, arm_id, "median", 0.5)
+            place = self._values.index(column)
+            self._medians.append(_Statistic(row, arm, place, endpoint.conditioning is not None))
+        elif endpoint.kind == "incidence":
+            feature, time = plan.levels.index(("time", column)), plan.times.index(column)
+            for k, day in enumerate(plan.days):
+                row = self._line(endpoint, arm_id, "cumulative incidence", day)
+                self._incidences.append(_Incidence(row, arm, feature, len(plan.days) - k, time, k))
+        else:
+            feature = plan.levels.index((endpoint.measure, column))
+            low = endpoint.at_least if endpoint.measure == "level" else 1
+            row = self._line(endpoint, arm_id, "proportion", endpoint.level)
+            self._shares.append(_Share(row, arm, feature, low, LEVELS - 1, endpoint.among))
+            for grade in range(LEVELS) if endpoint.shares else ():
+                name = f"{(endpoint.syndrome or '').lower()}_grade"
+                row = self._line(endpoint, arm_id, "share", float(grade), name)
+                self._shares.append(_Share(row, arm, feature, grade, grade))
+
+    def numbers(self, held: Held) -> Numbers:
+        """Return every number, (rows, cohorts), as if subjects were independent units."""
+        out = Numbers(len(self.lines), len(held.design), contrasts=False)
+        # Subjects at each level or above, nobody above the last.
+        above = np.zeros((*held.levels.shape[:-1], LEVELS + 1), np.int64)
+        above[..., :-1] = np.cumsum(held.levels[..., ::-1], axis=-1)[..., ::-1]
+        if self._shares:
+            rows, arm, feature, low, high, among = np.array(self._shares).T
+            events = above[arm, feature, :, low] - above[arm, feature, :, high + 1]
+            n = np.where(among[:, None] > 0, above[arm, feature, :, among], held.n[arm])
+            out.put(rows, **proportion(events, n, self._frame.confidence))
+        if self._means:
+            self._put_means(out, held)
+        if self._medians:
+            self._put_medians(out, held)
+        if self._incidences:
+            self._put_incidences(out, held, above)
+        return out
+
+    def _put_means(self, out: Numbers, held: Held) -> None:
+        rows, arm, place, _ = np.array(self._means).T
+        n, mean, sd = (x[arm, place] for x in finish(held.moments))
+        lower, upper = t_interval(mean, sd, n, self._frame.confidence)
+        method = np.where(np.isnan(lower), CODE["none"], CODE["t"])
+        out.put(
+            rows, n_units=n, value=mean, sd_subject=sd, mcse=standard_error(sd, n), lower=lower, upper=upper
+        )
+        out.put(rows, interval_method=method)
+
+    def _put_medians(self, out: Numbers, held: Held) -> None:
+        rows, arm, place, conditioned = np.array(self._medians).T
+        level = self._frame.confidence
+        n = held.values.n[arm, place]
+        value = medians(held)[arm, place]
+        lower, upper = (held.values.ranked(rank)[arm, place] for rank in median_ranks(held.values.n, level))
+        out.put(
+            rows,
+            n_units=n,
+            n_events=np.where(conditioned[:, None], n, -1),
+            value=value,
+            # The order-statistic interval read as a normal one: a median has no sd of its own.
+            mcse=(upper - lower) / (2 * normal_quantile(level)),
+            lower=lower,
+            upper=upper,
+            interval_method=np.where(np.isnan(lower), CODE["none"], CODE["order statistics"]),
+        )
+
+    def _put_incidences(self, out: Numbers, held: Held, above: Ints) -> None:
+        rows, arm, feature, low, time, day = np.array(self._incidences).T
+        events, n = above[arm, feature, :, low], held.n[arm]
+        columns = proportion(events, n, self._frame.confidence)
+        # Followed by everyone, incidence is a plain share: no product of hazards, no rounding.
+        p = columns["value"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            columns["mcse"] = np.sqrt(p * (1 - p) / n)
+            columns["sd_subject"] = columns["mcse"] * np.sqrt(n)
+        inside = (p > 0) & (p < 1)
+        lower, upper = log_log_interval(p, columns["mcse"], self._frame.confidence)
+        columns["lower"] = np.where(inside, lower, columns["lower"])
+        columns["upper"] = np.where(inside, upper, columns["upper"])
+        method = CODE["Aalen-Johansen, log-log"]
+        columns["interval_method"] = np.where(inside, method, columns["interval_method"])
+        left = held.unfollowed[arm, time, :, day] > 0
+        for k, cohort in np.argwhere(left):
+            found = self._censored(held, self._incidences[k], int(cohort))
+            for name, number in found.items():
+                columns[name][k, cohort] = number
+        out.put(rows, n_events=events, **{name: x for name, x in columns.items() if name != "n_events"})
+
+    def _censored(self, held: Held, which: _Incidence, cohort: int) -> dict[str, float]:
+        """Numbers of one incidence where somebody left before the day: Aalen-Johansen, if its times were kept."""
+        found = dict.fromkeys(("value", "mcse", "sd_subject", "lower", "upper"), np.nan)
+        day, n = self._plan.days[which.day], int(held.n[which.arm, cohort])
+        curve = cohort_curve(held, self._plan, which.arm, which.time, cohort)
+        if curve is None or curve.n != n:
+            return found | {"interval_method": CODE["none: censored before the day"]}
+        value, se = curve.at(day)
+        (lower, upper), method = incidence_interval(curve, day, self._frame.confidence)
+        numbers = (value, se, se * np.sqrt(n), lower, upper)
+        return dict(zip(found, numbers, strict=True)) | {"interval_method": CODE[method]}
 
 
-def _proportion(frame: Frame, row: Row, events: int, n: int) -> Row:
-    lower, upper = wilson(events, n, frame.confidence)
+def cohort_curve(held: Held, plan: Plan, arm: int, time: int, cohort: int) -> Curve | None:
+    """Cumulative incidence with death competing, of one cohort; null where the times were not counted."""
+    if not plan.curves:
+        return None
+    name = plan.times[time]
+    tables = [
+        (key, count)
+        for key, _, count in (v.series(arm, name, cohort) for v in (held.values, held.deaths, held.censored))
+    ]
+    return curve_of(*tables)
+
+
+def medians(held: Held) -> Floats:
+    """Median of every series of values, (arms, features, cohorts)."""
+    n = held.values.n
+    return 0.5 * (held.values.ranked((n + 1) // 2) + held.values.ranked(n // 2 + 1))
+
+
+def proportion(events: Ints, n: Ints, level: float) -> dict[str, NDArray[Any]]:
+    """Columns of a share, with Wilson's interval."""
+    lower, upper = wilson(events, n, level)
     sd = proportion_sd(events, n)
-    return row | {
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = events / n
+    return {
         "n_units": n,
         "n_events": events,
-        "value": events / n if n else None,
-        "sd_subject": sd,
-        "mcse": standard_error(sd, n),
-        "lower": lower,
-        "upper": upper,
-        "interval_method": "Wilson" if n else "none",
-    }
-
-
-def _shares(frame: Frame, endpoint: Endpoint, arm_id: str, totals: ArmTotals) -> Iterator[Row]:
-    counts = totals.levels.get((endpoint.measure, endpoint.column), [0] * LEVELS)
-    for grade, count in enumerate(counts):
-        row = frame.row(endpoint, arm_id, "share", float(grade))
-        named = row["estimand_id"].replace(endpoint.id, f"{(endpoint.syndrome or '').lower()}_grade", 1)
-        row |= {"endpoint": named.split(".")[0], "estimand_id": named}
-        yield _proportion(frame, row, int(count), totals.n)
-
-
-def _mean(frame: Frame, row: Row, endpoint: Endpoint, totals: ArmTotals) -> Row:
-    moments = totals.moments.get(endpoint.column)
-    n = moments.count if moments else 0
-    mean, sd = (moments.mean, moments.sd) if moments else (None, None)
-    lower, upper = (None, None) if mean is None or sd is None else t_interval(mean, sd, n, frame.confidence)
-    return row | {
-        "n_units": n,
-        "value": mean,
-        "sd_subject": sd,
-        "mcse": standard_error(sd, n),
-        "lower": lower,
-        "upper": upper,
-        "interval_method": "t" if lower is not None else "none",
-    }
-
-
-def _median(frame: Frame, row: Row, endpoint: Endpoint, totals: ArmTotals) -> Row:
-    held = totals.values.get(endpoint.column)
-    value, (lower, upper) = held.median(frame.confidence) if held else (None, (None, None))
-    n = held.count if held else 0
-    width = None if lower is None or upper is None else upper - lower
-    return row | {
-        "n_units": n,
-        "n_events": n if endpoint.conditioning else None,
         "value": value,
-        # The order-statistic interval read as a normal one: a median has no sd of its own.
-        "mcse": None if width is None else width / (2 * normal_quantile(frame.confidence)),
+        "sd_subject": sd,
+        "mcse": standard_error(sd, n),
         "lower": lower,
         "upper": upper,
-        "interval_method": "order statistics" if lower is not None else "none",
+        "interval_method": np.where(n > 0, CODE["Wilson"], CODE["none"]),
     }
 
 
-def _incidence(
-    frame: Frame, endpoint: Endpoint, arm_id: str, totals: ArmTotals, days: tuple[float, ...]
-) -> Iterator[Row]:
-    curve = incidence_curve(totals, endpoint.column) if totals.n else None
-    for back, day in enumerate(days):
-        row = frame.row(endpoint, arm_id, "cumulative incidence", day)
-        if curve is None:
-            yield row | {"n_units": 0, "n_events": 0, "value": None, "interval_method": "none"}
-            continue
-        value, se = curve.at(day)
-        (lower, upper), method = incidence_interval(curve, day, frame.confidence)
-        yield row | {
-            "n_units": curve.n,
-            "n_events": totals.events(("time", endpoint.column), len(days) - back),
-            "value": value,
-            "sd_subject": None if se is None else se * math.sqrt(curve.n),
-            "mcse": se,
-            "lower": lower,
-            "upper": upper,
-            "interval_method": method,
-        }
+@np.errstate(divide="ignore", invalid="ignore")
+def proportion_sd(events: Ints, n: Ints) -> Floats:
+    """Sample standard deviation (n - 1) of an indicator, NaN below two subjects."""
+    return np.where(n > 1, np.sqrt(events * (n - events) / n / (n - 1)), np.nan)
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def standard_error(sd: Floats, n: Ints) -> Floats:
+    """sd / sqrt(n), NaN without an sd."""
+    return np.asarray(sd / np.sqrt(n))

@@ -60,7 +60,7 @@ def _describe(part: "pd.DataFrame", level: float) -> dict[str, float | int | Non
     lower, upper = None, None
     if len(per_replicate) > 1:
         mean, sd = float(per_replicate.mean()), float(per_replicate.std(ddof=1))
-        lower, upper = t_interval(mean, sd, len(per_replicate), level)
+        lower, upper = (float(limit) for limit in t_interval(mean, sd, len(per_replicate), level))
     return out | {
         "delayed_share": float((hours > 0).mean()),
         "wait_mean_h": float(per_replicate.mean()),

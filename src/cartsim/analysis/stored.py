@@ -1,12 +1,13 @@
 """The same tables again, from the stored adsl alone: what a reader does who trusts the data and not our run.
 
-Rows are read in the order in which they were written and fed to the same accumulators in the same sub-blocks, so the
-answer is the same to the last bit.
+The run counted subjects as it simulated them; here they are counted again from the rows it wrote. Counts have one
+form whatever the blocks, so the answer is the same to the last bit.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,61 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cartsim.analysis.endpoints import standard_endpoints, status_before_calibration
+from cartsim.analysis.endpoints import select_endpoints, standard_endpoints, status_before_calibration
+from cartsim.analysis.fold import word_codes
 from cartsim.analysis.frame import ReplicationUnit
-from cartsim.analysis.moments import SUB_BLOCK
+from cartsim.analysis.harm_endpoints import harm_endpoints
+from cartsim.analysis.intervals import UniformBlock
 from cartsim.analysis.summary import Summary
+from cartsim.analysis.tally import fold, tally
 
 RESOLVED, MANIFEST = "scenario.resolved.yaml", "manifest.json"
 
 
-def summarise_run(folder: str | Path, *, design_id: int = 0, **options: Any) -> Summary:
-    """Return the filled Summary of one design point of a stored run.
+@dataclass(frozen=True)
+class StoredResults:
+    """A question and the counts that answer it, taken from stored rows."""
+
+    summary: Summary
+    tallies: pa.Table
+    design_id: int
+
+    def outcomes(self) -> pa.Table:
+        """See `Summary.outcomes`."""
+        return self.summary.outcomes(self.tallies, [self.design_id])
+
+    def contrasts(self, uniform_block: UniformBlock | None = None) -> pa.Table:
+        """See `Summary.contrasts`."""
+        return self.summary.contrasts(self.tallies, uniform_block, [self.design_id])
+
+    def incidence_curves(self) -> pa.Table:
+        """See `Summary.incidence_curves`."""
+        return self.summary.incidence_curves(self.tallies, self.design_id)
+
+
+def summarise_run(folder: str | Path, design_id: int = 0, **options: Any) -> StoredResults:
+    """Count the stored subjects of one design point of a run again: standard endpoints, all infused subjects.
 
     Reads `manifest.json`, `scenario.resolved.yaml` and `adsl/*.parquet` in `folder`. `options` go to `Summary`
-    (population, confidence, evidence_status). Raises FileNotFoundError when one is missing, ValueError when the arms do
-    not hold the same subjects in the same order.
+    (population, confidence, evidence_status, curves, bootstrap). Raises FileNotFoundError when one is missing,
+    ValueError when the arms do not hold the same subjects in the same order.
     """
     folder = Path(folder)
     facts = read_facts(folder)
-    endpoints = standard_endpoints(facts["grading"]["crs"])
+    chosen, crs_scale = (facts.get("outputs") or {}).get("endpoints"), facts["grading"]["crs"]
+    # further endpoints are read from logs as blocks are simulated: adsl does not hold them
+    harms = harm_endpoints((facts.get("harms") or {}).get("drugs", ()))
+    standard = {endpoint.id for endpoint in (*standard_endpoints(crs_scale), *harms)}
+    chosen = [id_ for id_ in chosen if id_ in standard] if chosen else chosen
+    if chosen is None:
+        endpoints = (*standard_endpoints(crs_scale), *harms)
+    else:
+        endpoints = select_endpoints(chosen, crs_scale, harms)
     evidence = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["evidence_counts"]
-    options.setdefault("evidence_status", status_before_calibration(endpoints, evidence))
+    overridden = bool((facts.get("product") or {}).get("overrides"))
+    options.setdefault("evidence_status", status_before_calibration(endpoints, evidence, overridden))
+    for name in ("curves", "bootstrap"):
+        options.setdefault(name, not facts.get("sweep"))
     summary = Summary(
         endpoints,
         [arm["id"] for arm in facts["arms"]],
@@ -41,12 +77,9 @@ def summarise_run(folder: str | Path, *, design_id: int = 0, **options: Any) -> 
         float(facts["study"]["horizon_days"]),
         replication_unit=replication_unit(facts),
         scenario_id=facts["id"],
-        design_id=design_id,
         **options,
     )
-    for replicate, block in _blocks(folder, summary, design_id):
-        summary.add(block, replicate)
-    return summary
+    return StoredResults(summary, fold(_tallies(folder, summary, design_id)), design_id)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -64,25 +97,25 @@ def replication_unit(facts: dict[str, Any]) -> ReplicationUnit:
     return "scramble" if facts["run"].get("source") == "sobol" else "subject"
 
 
-def _blocks(folder: Path, summary: Summary, design_id: int) -> Iterator[tuple[int, dict[str, pa.Table]]]:
-    """Yield (replicate, {arm: rows}) in whole sub-blocks as soon as every arm has them, remainders at the end."""
+def _tallies(folder: Path, summary: Summary, design_id: int) -> Iterator[pa.Table]:
+    """Count rows as soon as every arm has them; parts of different arms may be the same file or not."""
     waiting: dict[int, dict[str, list[pa.Table]]] = defaultdict(lambda: {arm: [] for arm in summary.arms})
-    for part in _parts(folder, summary, design_id):
-        replicate, arm_id = int(part["replicate"][0].as_py()), str(part["arm_id"][0].as_py())
-        for other in [r for r in waiting if r < replicate and _held(waiting[r]) > 0]:
-            if all(_rows(tables) == _held(waiting[other]) for tables in waiting[other].values()):
-                yield other, _take(waiting[other], _held(waiting[other]))
-        waiting[replicate][arm_id].append(part.select(["subject", *summary.columns]))
-        ready = _held(waiting[replicate]) // SUB_BLOCK * SUB_BLOCK
+    for replicate, arm_id, rows in _pieces(folder, summary, design_id):
+        arms = waiting[replicate]
+        arms[arm_id].append(rows)
+        ready = min(map(_length, arms.values()))
         if ready:
-            yield replicate, _take(waiting[replicate], ready)
-    for replicate in sorted(waiting):
-        if any(_rows(tables) for tables in waiting[replicate].values()):
-            yield replicate, _take(waiting[replicate], max(map(_rows, waiting[replicate].values())))
+            block = _take(arms, ready)
+            labels = np.full(ready, design_id, np.int32), np.full(ready, replicate, np.int32)
+            yield tally(summary.plan, *labels, block, summary.reference, summary.arms)
+    for arms in waiting.values():
+        for arm_id, held in arms.items():
+            if not _length(held) and any(map(_length, arms.values())):
+                raise ValueError(f"arm {arm_id!r} holds fewer subjects than another arm of the run")
 
 
-def _parts(folder: Path, summary: Summary, design_id: int) -> Iterator[pa.Table]:
-    """Yield rows of one replicate and one arm at a time, in stored order."""
+def _pieces(folder: Path, summary: Summary, design_id: int) -> Iterator[tuple[int, str, pa.Table]]:
+    """Yield (replicate, arm, rows) in stored order, parts in the order of the plan, which is that of their names."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -91,34 +124,30 @@ def _parts(folder: Path, summary: Summary, design_id: int) -> Iterator[pa.Table]
         raise FileNotFoundError(f"no adsl/*.parquet in {folder}")
     keys = ["design_id", "replicate", "arm_id", "subject"]
     for file in files:
-        reader = pq.ParquetFile(file)
-        for batch in reader.iter_batches(columns=[*keys, *summary.columns]):
+        for batch in pq.ParquetFile(file).iter_batches(columns=[*keys, *summary.columns]):
             rows = pa.Table.from_batches([batch])
             rows = rows.filter(pc.equal(rows["design_id"], design_id))
-            arm = np.asarray(rows["arm_id"].cast(pa.string()).to_pylist(), dtype=object)
+            if not rows.num_rows:
+                continue
+            arm, names = word_codes(rows["arm_id"])
             replicate = rows["replicate"].to_numpy()
-            changes = (arm[1:] != arm[:-1]) | (replicate[1:] != replicate[:-1])
-            edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(arm)]
-            for start, stop in pairwise(edges):
-                if stop > start:
-                    yield rows.slice(start, stop - start)
+            changes = np.flatnonzero((arm[1:] != arm[:-1]) | (replicate[1:] != replicate[:-1])) + 1
+            for start, stop in pairwise([0, *changes.tolist(), len(arm)]):
+                if names[arm[start]] in summary.arms:
+                    wanted = rows.select(["subject", *summary.columns]).slice(start, stop - start)
+                    yield int(replicate[start]), names[arm[start]], wanted
 
 
-def _rows(tables: list[pa.Table]) -> int:
-    return sum(t.num_rows for t in tables)
-
-
-def _held(arms: dict[str, list[pa.Table]]) -> int:
-    """Rows that every arm has."""
-    return min(_rows(tables) for tables in arms.values())
+def _length(tables: list[pa.Table]) -> int:
+    return sum(table.num_rows for table in tables)
 
 
 def _take(arms: dict[str, list[pa.Table]], n: int) -> dict[str, pa.Table]:
-    block, subjects = {}, None
+    """Take the first `n` rows of every arm and see that they are the same subjects."""
+    block: dict[str, pa.Table] = {}
+    subjects = None
     for arm_id, tables in arms.items():
-        joined = pa.concat_tables(tables) if tables else None
-        if joined is None or joined.num_rows < n:
-            raise ValueError(f"arm {arm_id!r} holds fewer subjects than another arm of the run")
+        joined = pa.concat_tables(tables)
         block[arm_id] = joined.slice(0, n)
         arms[arm_id] = [joined.slice(n)] if joined.num_rows > n else []
         own = block[arm_id]["subject"].to_numpy()

@@ -2,6 +2,7 @@
 
 from cartsim.tables.columns import Identity
 from cartsim.tables.intervals import events, grade_intervals
+from cartsim.tables.markers import adlb, advs
 from cartsim.tables.occurrences import adae, adcm
 from cartsim.tables.subjects import adex, adsl
 from cartsim.tables.times import adtte
@@ -12,8 +13,10 @@ __all__ = [
     "adae",
     "adcm",
     "adex",
+    "adlb",
     "adsl",
     "adtte",
+    "advs",
     "events",
     "grade_intervals",
     "ward_occupancy",

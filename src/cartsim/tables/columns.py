@@ -2,7 +2,6 @@
 rows and without pandas; and what is missing becomes null here, never NaN."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +17,13 @@ class Identity:
     """What is the same in every row of one arm: names, and how levels are graded.
 
     scale: int8[5 scales, 4 axes, 6 levels]; fever_grade: int8[5, 2] (as is, treated IV in hospital);
-    needs_fever: int8[5]. `rule_names[i]` is the id behind `rule_no` i. `arm_no` counts from 1.
+    needs_fever: int8[5]. `rule_names[i]` is the id behind `rule_no` i. `arm_no` counts from 1. `design_id` and
+    `replicate` are numbers, or int arrays with one entry a subject where many small cells are built at once.
     """
 
     scenario_id: str
-    design_id: int
-    replicate: int
+    design_id: int | np.ndarray
+    replicate: int | np.ndarray
     arm_id: str
     arm_label: str
     arm_no: int
@@ -36,10 +36,14 @@ class Identity:
     needs_fever: np.ndarray
     rule_names: tuple[str, ...]
 
-    @cached_property
-    def study_id(self) -> str:
-        """One scenario, design point and replicate is one simulated study."""
-        return f"SIM-{self.scenario_id}-D{self.design_id}-R{self.replicate}"
+    def studies(self, n: int) -> tuple[np.ndarray, list[str]]:
+        """STUDYID of n subjects as (codes, names): scenario, design point and replicate are one simulated study."""
+        cells = np.empty((n, 2), "i8")
+        cells[:, 0], cells[:, 1] = self.design_id, self.replicate
+        first = np.ones(n, bool)
+        first[1:] = (cells[1:] != cells[:-1]).any(axis=1)
+        names = [f"SIM-{self.scenario_id}-D{d}-R{r}" for d, r in cells[first].tolist()]
+        return (np.cumsum(first) - 1).astype("i4"), names
 
 
 def floats(values: np.ndarray, where: np.ndarray | None = None) -> pa.Array:
@@ -80,19 +84,24 @@ def yes(where: np.ndarray) -> pa.Array:
 
 def key_columns(who: Identity, subject: np.ndarray, rows: np.ndarray | None = None) -> dict[str, pa.Array]:
     """The seven key columns; `rows` picks subjects (index within the block), one per row of a child table."""
-    subject = np.ascontiguousarray(subject, "i8")
-    number = pc.utf8_lpad(pc.cast(pa.array(subject), pa.string()), _DIGITS, "0")
-    usubjid = pc.binary_join_element_wise(f"{who.study_id}-{who.arm_id}", number, "-")
-    if rows is not None:
-        subject, usubjid = subject[rows], usubjid.take(pa.array(rows))
     n = len(subject)
-    return {
+    numbers = {
+        "design_id": np.broadcast_to(np.asarray(who.design_id, "i4"), n),
+        "replicate": np.broadcast_to(np.asarray(who.replicate, "i4"), n),
+        "subject": np.asarray(subject, "i8"),
+    }
+    codes, names = who.studies(n)
+    studies = pa.array(names, pa.string())
+    number = pc.utf8_lpad(pc.cast(pa.array(numbers["subject"]), pa.string()), _DIGITS, "0")
+    usubjid = pc.binary_join_element_wise(studies.take(pa.array(codes)), who.arm_id, number, "-")
+    if rows is not None:
+        numbers = {name: values[rows] for name, values in numbers.items()}
+        codes, usubjid, n = codes[rows], usubjid.take(pa.array(rows)), len(rows)
+    columns = {name: pa.array(np.ascontiguousarray(values)) for name, values in numbers.items()}
+    return columns | {
         "scenario_id": same(who.scenario_id, n),
-        "design_id": pa.array(np.full(n, who.design_id, "i4")),
-        "replicate": pa.array(np.full(n, who.replicate, "i4")),
         "arm_id": same(who.arm_id, n),
-        "subject": pa.array(subject),
-        "STUDYID": same(who.study_id, n),
+        "STUDYID": pa.DictionaryArray.from_arrays(pa.array(np.ascontiguousarray(codes)), studies),
         "USUBJID": usubjid,
     }
 

@@ -18,7 +18,7 @@ def grade_intervals(who: Identity, cohort: np.ndarray, courses: np.ndarray, chan
     Each subject starts at grade 0 at time 0 (what was logged before counts as the state then). The last of
     several changes at one moment stands; a change at the end of follow-up has no length and no row.
     """
-    states = _states(courses, changes)
+    states = states_of(courses, changes)
     pieces, ends, kinds = [], [], []
     for syndrome in Syndrome:
         kept = states[_is_new(states, syndrome)]
@@ -90,7 +90,7 @@ def _levels(s: np.ndarray, where: np.ndarray | None) -> dict[str, pa.Array]:
     }
 
 
-def _states(courses: np.ndarray, changes: np.ndarray) -> np.ndarray:
+def states_of(courses: np.ndarray, changes: np.ndarray) -> np.ndarray:
     """CHANGE rows with a well state at time 0 before each subject's own, one per moment, before the end."""
     n = len(courses)
     row = changes["row"]

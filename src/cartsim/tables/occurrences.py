@@ -20,6 +20,7 @@ from cartsim.tables.columns import (
 )
 from cartsim.tables.days import calendar_days, study_day
 from cartsim.tables.grades import with_death
+from cartsim.tables.reactions import join_harms, no_relation
 from cartsim.terms import Cause, CrsScale, Drug, NeuroScale, Syndrome
 
 #: Grade 5 of the wide neurologic event is the same death as that of ICANS.
@@ -35,8 +36,15 @@ def standards(who: Identity) -> tuple[str, str, str]:
     return crs, NEURO_STANDARD[NeuroScale.ASTCT2019], NEURO_STANDARD[NeuroScale.CTCAE]
 
 
-def adae(who: Identity, cohort: np.ndarray, courses: np.ndarray, episodes: np.ndarray) -> pa.Table:
-    """Table adae of one arm of one block: one row per episode (EPISODE; `row` indexes `courses`).
+def adae(
+    who: Identity,
+    cohort: np.ndarray,
+    courses: np.ndarray,
+    episodes: np.ndarray,
+    harms: np.ndarray | None = None,
+) -> pa.Table:
+    """Table adae of one arm of one block: one row per episode (EPISODE; `row` indexes `courses`), then those of `harms`
+    (HARM; None where a scenario does not ask).
 
     An episode is FATAL, and grade 5, when the subject died of its syndrome and it is the last of its kind.
     Ongoing episodes have no end.
@@ -56,9 +64,10 @@ def adae(who: Identity, cohort: np.ndarray, courses: np.ndarray, episodes: np.nd
     # What ended in death ended: the last sign is the death.
     end = np.where(fatal, courses["end"][row], np.where(ongoing, np.nan, e["t_end"]))
     start_day, end_day = study_day(e["t_start"]), study_day(end)
-    return build(
+    syndromes = build(
         "adae",
         key_columns(who, cohort["subject"], row)
+        | no_relation(n)
         | {
             "AESEQ": ints(number_within(row), "i2"),
             "AEDECOD": words(syndrome, TERMS),
@@ -79,6 +88,7 @@ def adae(who: Identity, cohort: np.ndarray, courses: np.ndarray, episodes: np.nd
             "CQ01NAM": words(syndrome, SYNDROMES),
         },
     )
+    return syndromes if harms is None else join_harms(syndromes, row, who, cohort, courses, harms)
 
 
 def adcm(who: Identity, cohort: np.ndarray, doses: np.ndarray) -> pa.Table:
