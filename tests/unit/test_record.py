@@ -133,7 +133,7 @@ def test_the_same_statistic_twice_is_refused_in_any_order() -> None:
 
 def test_unknown_tables_are_named() -> None:
     with pytest.raises(KeyError, match="adsl"):
-        record.table("adlb")
+        record.table("adpc")
 
 
 def test_the_data_dictionary_is_in_step_with_the_declarations() -> None:

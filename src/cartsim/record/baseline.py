@@ -1,7 +1,8 @@
 """Why: adsl is the parent of every subject table, one row per virtual subject and arm, and by far the widest:
 who the subject was, how bad it got on every scale, how long, and what it took."""
 
-from cartsim.record.kinds import F8, I1, I2, I4, SUBJECT_KEYS, WORD, Column, Table, may, must
+from cartsim.record.harm_columns import HARM_COLUMNS
+from cartsim.record.kinds import F8, I1, I2, I4, SUBJECT_KEYS, TEXT, WORD, Column, Table, added, may, must
 from cartsim.terms import CrsScale
 
 CAUSES = ("CRS", "ICANS", "OTHER")
@@ -10,6 +11,13 @@ CAUSE_TEXT = ("CYTOKINE RELEASE SYNDROME", "NEUROTOXICITY", "OTHER")
 YES = ("Y",)
 
 WHO = (
+    added(
+        "source_id",
+        TEXT,
+        "Patient in the cohort file",
+        "",
+        "Its `id`; null where the subject is drawn throughout.",
+    ),
     must("AGE", F8, "Age", "year", "Age at infusion, continuous."),
     must("SEX", WORD, "Sex", values=("M", "F")),
     must("WEIGHTBL", F8, "Baseline Weight", "kg"),
@@ -127,6 +135,6 @@ COURSE = (
 ADSL = Table(
     "adsl",
     "Subject-Level Analysis Dataset",
-    (*SUBJECT_KEYS, *WHO, *GRADES, *COURSE),
+    (*SUBJECT_KEYS, *WHO, *GRADES, *COURSE, *HARM_COLUMNS),
     "One row per virtual subject and arm. Days are since infusion (day 0) unless the name says study day.",
 )

@@ -123,14 +123,25 @@ def _check_ascending(spec: Table, data: pa.Table) -> None:
 def _check_unique(spec: Table, data: pa.Table) -> None:
     if data.num_rows < 2:
         return
-    plain = data.select(list(spec.keys))
-    for i, field in enumerate(plain.schema):
-        if pa.types.is_dictionary(field.type):
-            plain = plain.set_column(i, field.name, plain[field.name].cast(pa.string()))
-    counts = plain.group_by(list(spec.keys)).aggregate([([], "count_all")])
-    if counts.num_rows != data.num_rows:
-        twice = counts.filter(pc.greater(counts["count_all"], 1)).slice(0, 1).to_pylist()[0]
-        raise _broken(spec, None, f"primary key repeated: {twice}")
+    ranks = [_places(data[name]) for name in spec.keys]
+    order = np.lexsort(ranks[::-1])
+    same = np.ones(len(order) - 1, bool)
+    for values in ranks:
+        ordered = values[order]
+        same &= ordered[1:] == ordered[:-1]
+    if same.any():
+        row = int(order[int(np.argmax(same))])
+        raise _broken(spec, None, f"primary key repeated: {_row(spec, data, row)}")
+
+
+def _places(values: pa.ChunkedArray) -> np.ndarray:
+    """Small whole numbers that are equal where the values are; missing ones are equal to each other."""
+    if pa.types.is_integer(values.type) and not values.null_count:
+        found = values.to_numpy()
+        return found - found.min() if len(found) else found
+    coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    whole = coded.unify_dictionaries()
+    return np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in whole.chunks])
 
 
 def _ranks(column: Column, values: pa.ChunkedArray) -> np.ndarray:

@@ -48,11 +48,16 @@ def type_name(column: Column) -> str:
     return "string" if pa.types.is_dictionary(column.type) else str(column.type)
 
 
+#: Where a table is that is not written with the run.
+_PLACES = {"pairing": "No file: `cartsim.pairing.check_pairing(SCENARIO).table` in Python"}
+
+
 def data_dictionary() -> str:
     """The text of results/README.md; the file is made by `python -m cartsim.record > results/README.md`."""
     parts = [_HEAD]
     for name, spec in TABLES.items():
-        place = f"`{name}/part-*.parquet`" if spec.streamed else f"`{name}.parquet`"
+        in_parts = spec.streamed or spec.internal
+        place = _PLACES.get(name, f"`{name}/part-*.parquet`" if in_parts else f"`{name}.parquet`")
         parts += [f"### {name}: {spec.label}", "", f"{place}. {spec.description}".rstrip(), ""]
         parts += [f"Primary key: {', '.join(f'`{k}`' for k in spec.keys)}.", ""]
         parts += ["| Column | Type | Unit | Null | Label | Meaning |", "|---|---|---|---|---|---|"]
@@ -85,17 +90,28 @@ and not in version control.
 
 ## What is in a run's folder
 
-    manifest.json             written last: rows, sha256 and content hash of every table, versions, times
+    manifest.json             status partial or complete; rows, sha256 and content hash of every table, versions
     scenario.resolved.yaml    the scenario with every default filled in
-    adsl/part-00000.parquet   one folder per subject table, parts of a few hundred thousand rows
+    design.parquet            of a sweep: the settings of every design point, by design_id
+    adsl/part-00000-*.parquet one folder per subject table, a part for each block of the run
     adae/ adcm/ adtte/ ...    the same layout; ward_*/ when the scenario has a site
-    outcomes.parquet          one statistic a row, by arm
+    tallies/                  counts by block, from which the next two are made
+    outcomes.parquet          one statistic a row, by arm and design point
     contrasts.parquet         one paired difference a row
+    resource_use, ce, ce_ratio, occupancy (.parquet)  where a scenario asks (docs/value.md)
+    *.png *.svg               figures of a run without a sweep
+    blocks/ failures/         what each block wrote, and which blocks failed
+    sensitivity.parquet       made by `cartsim sensitivity`, with its figure
 
-A folder without `manifest.json` is not a finished run. Data files hold no clock time and no host name: the same
-run on the same lock file gives the same bytes. Label, unit and description of each column are in its Arrow field
-metadata; the footer key `cartsim` holds provenance (scenario text and hash, seed, versions, evidence hash),
-`metadata_json` the same columns in the shape of Dataset-JSON.
+No subject tables are there with `outputs: {{tables: []}}`. `cartsim search` writes a folder of its own
+(candidates.parquet, search.json). docs/sweeps.md shows how results of a sweep are joined with the settings.
+
+The run is finished when `manifest.json` says `"status": "complete"`; a partial one goes on where it was when the
+scenario is run again (docs/runs.md). After `cartsim compact` parts are large (`part-00000.parquet`), `blocks.json`
+stands for `blocks/`, and the run is final. Data files hold no clock time and no host name: the same run on the same
+lock file gives the same bytes. Label, unit and description of each column are in its Arrow field metadata; the footer
+key `cartsim` holds provenance (scenario text and hash, seed, versions, evidence hash), `metadata_json` the same
+columns in the shape of Dataset-JSON.
 
 ## How to open it
 
@@ -124,7 +140,7 @@ Python, without pandas: `cartsim.store.read_table("results/RUN", "adsl")` gives 
   engine flags 1 or 0.
 - **Keys.** `scenario_id, design_id, replicate, arm_id, subject`. `subject` is the same virtual patient in every
   arm, so a paired what-if is a join on it. `USUBJID` differs between arms: it is the join key between the tables
-  of one arm. Rows are sorted by key within an arm; files go block by block of subjects, arm by arm in a block.
+  of one arm. Rows are sorted by key within an arm of a block; parts are numbered block by block.
 - **Days.** `t_*_d` is continuous, days since infusion (infusion = 0.0, before it negative). `ASTDY`, `AENDY`,
   `EXSTDY`, `DTHADY` are ADaM study days: infusion is day 1, the day before is -1, there is no day 0.
   `duration_d` is continuous; `ADURN` counts calendar days, first and last included. A median of one is not a
@@ -151,11 +167,12 @@ means that rescue drugs are part of the policy, `ice_death` how death before the
   not known about the model and stays (null with one parameter set).
 - `n_units` counts `replication_unit`s (subjects in batch runs, whole replicates in ward runs).
 - `conditioning` not null: a post-infusion event was conditioned on, so the number describes and does not compare.
-- `n10` subjects had the event in the reference only, `n01` in the arm only. `variance_ratio` is what pairing
-  saved beside the `unpaired_*` interval. `harm_lower, harm_upper` bound the share harmed from the margins alone:
-  joint outcomes under two policies can never be observed, only the margins can be checked against data.
+- `n10` subjects had the event in the reference only, `n01` in the arm only (of a mean difference: had less, had more
+  under the arm). `variance_ratio` is what pairing saved beside the `unpaired_*` interval. `harm_lower, harm_upper`
+  bound the share harmed from the margins alone: joint outcomes under two policies can never be observed, only the
+  margins can be checked against data.
 - `nnt` is null unless the interval of the risk difference excludes 0; `nnt_kind` says benefit (NNT) or harm (NNH).
-- `evidence_status` says whether the number rests on calibrated, assumed or extrapolated parameters.
+- `evidence_status` says whether the number rests on calibrated or assumed parameters, or on the scenario's (override).
 
 ## Tables
 """

@@ -33,7 +33,11 @@ NEURO_STANDARD = {NeuroScale.ASTCT2019: "ASTCT 2019", NeuroScale.CTCAE: "CTCAE 5
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `values` is a codelist (and the sort order of a key), `top` the highest grade or level."""
+    """One column. `values` is a codelist (and the sort order of a key), `top` the highest grade or level.
+
+    An `added` column is there for what a scenario may ask for beyond the rest, and null where it does not: left empty,
+    it leaves the content hash of its table as it was before there was such a column. It can be missing.
+    """
 
     name: str
     type: pa.DataType
@@ -44,6 +48,7 @@ class Column:
     nullable: bool = True
     values: tuple[str, ...] = ()
     top: int | None = None
+    added: bool = False
 
     @cached_property
     def field(self) -> pa.Field:
@@ -67,7 +72,8 @@ class Table:
     """One output table: its columns in order, and what must hold in it.
 
     `in_order` lists chains of time columns that never descend within a row; `streamed` tables are written in
-    parts, one stream of ascending keys per arm; the others are one file in the order they were made.
+    parts, one stream of ascending keys per arm; the others are one file in the order they were made. `internal`
+    tables are written in parts too, in any order: they are what results are made of, and not for readers.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Table:
     description: str = ""
     in_order: tuple[tuple[str, ...], ...] = ()
     streamed: bool = True
+    internal: bool = False
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -114,6 +121,13 @@ def may(
 ) -> Column:
     """A column that is null where there is nothing to say."""
     return Column(name, type_, label, unit, description, **more)  # type: ignore[arg-type]
+
+
+def added(
+    name: str, type_: pa.DataType, label: str, unit: str = "", description: str = "", **more: object
+) -> Column:
+    """A column of something that a scenario may ask for; null everywhere where it does not."""
+    return Column(name, type_, label, unit, description, added=True, **more)  # type: ignore[arg-type]
 
 
 RUN_KEYS = (

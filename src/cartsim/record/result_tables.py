@@ -86,7 +86,13 @@ _ESTIMATE = (
     may("param_lower", F8, "Parameter interval, lower", "", "Null with one parameter set."),
     may("param_upper", F8, "Parameter interval, upper", "", "Null with one parameter set."),
     may("interval_method", WORD, "How the interval was made"),
-    must("evidence_status", WORD, "What the number rests on", "", "Calibrated, assumed or extrapolated."),
+    must(
+        "evidence_status",
+        WORD,
+        "What the number rests on",
+        "",
+        "Calibrated, assumed, override, uncalibrated.",
+    ),
 )
 _RUN = tuple(column for column in RUN_KEYS if column.name != "replicate")
 
@@ -107,8 +113,16 @@ CONTRASTS = Table(
         *_WHICH,
         *_ESTIMATE,
         key("reference_arm", WORD, "Reference arm", "", "The value is arm_id minus (or over) this arm."),
-        may("n10", I8, "Event in the reference only"),
-        may("n01", I8, "Event in the arm only"),
+        may(
+            "n10",
+            I8,
+            "Event in the reference only",
+            "",
+            "Of a mean difference: subjects with less under the arm.",
+        ),
+        may(
+            "n01", I8, "Event in the arm only", "", "Of a mean difference: subjects with more under the arm."
+        ),
         may("variance_ratio", F8, "Variance ratio", "", "Unpaired over paired variance: what pairing saved."),
         may("unpaired_lower", F8, "Unpaired interval, lower", "", "As if the arms had different subjects."),
         may("unpaired_upper", F8, "Unpaired interval, upper"),
@@ -124,4 +138,20 @@ CONTRASTS = Table(
     streamed=False,
 )
 
-RESULTS = (WARD_WAITS, WARD_OCCUPANCY, WARD_STOCKOUTS, OUTCOMES, CONTRASTS)
+TALLIES = Table(
+    "tallies",
+    "Counts from which results are made",
+    (
+        *(column for column in RUN_KEYS if column.name != "scenario_id"),
+        key("kind", WORD, "Kind of count", "", "Values of a column, pairs of values in two arms, sums, ..."),
+        key("feature", WORD, "What was counted", "", "A measure, a column of adsl or a time."),
+        key("key", F8, "Value", "", "The value that was counted, or the place of a digit of a sum."),
+        Column("key2", F8, "Second value", "", "In this arm, where the first is the reference's.", key=True),
+        must("count", I8, "Count", "", "Subjects, or a digit of a sum; adds up over blocks."),
+    ),
+    "Written block by block; outcomes and contrasts are computed from the sums. Internal: it may change.",
+    streamed=False,
+    internal=True,
+)
+
+RESULTS = (WARD_WAITS, WARD_OCCUPANCY, WARD_STOCKOUTS, OUTCOMES, CONTRASTS, TALLIES)

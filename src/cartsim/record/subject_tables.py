@@ -12,11 +12,12 @@ from cartsim.record.kinds import (
     WORD,
     Column,
     Table,
+    added,
     key,
     may,
     must,
 )
-from cartsim.terms import Change, Drug, Setting, Syndrome
+from cartsim.terms import Change, Drug, Reaction, Setting, Syndrome
 
 SYNDROMES = tuple(s.name for s in Syndrome)
 DRUGS = tuple(d.name for d in Drug)
@@ -28,6 +29,19 @@ TERMS = (
     "Immune effector cell-associated neurotoxicity syndrome",
     "Neurotoxicity",
 )
+#: The same by Reaction, where a scenario asks for harms.
+REACTION_TERMS = (
+    "Infusion related reaction",
+    "Hypersensitivity",
+    "Neutropenia",
+    "Alanine aminotransferase increased",
+    "Infection",
+    "Hyperglycaemia",
+    "Psychiatric symptom",
+    "Injection site reaction",
+)
+assert len(REACTION_TERMS) == len(Reaction)
+RELATIONS = ("NOT RELATED", "RELATED")
 OUTCOMES = ("RECOVERED/RESOLVED", "NOT RECOVERED/NOT RESOLVED", "FATAL")
 INDICATIONS = (*SYNDROMES, "PROPHYLAXIS")
 ROUTES = ("INTRAVENOUS", "SUBCUTANEOUS")
@@ -38,8 +52,10 @@ ADAE = Table(
     "Adverse Events Analysis Dataset",
     (
         *SUBJECT_KEYS,
-        key("AESEQ", I2, "Sequence Number", "", "From 1 per subject, by start."),
-        must("AEDECOD", WORD, "Dictionary-Derived Term", values=TERMS),
+        key(
+            "AESEQ", I2, "Sequence Number", "", "From 1 per subject: syndromes by start, then harms by start."
+        ),
+        must("AEDECOD", WORD, "Dictionary-Derived Term", values=(*TERMS, *REACTION_TERMS)),
         must("AETOXGR", WORD, "Standard Toxicity Grade", "", "", values=("1", "2", "3", "4", "5")),
         must("ATOXGRN", I1, "Analysis Toxicity Grade (N)", "", "Highest of the episode; 5 = fatal.", top=5),
         must("tox_std", WORD, "Grading standard", values=STANDARDS),
@@ -53,10 +69,29 @@ ADAE = Table(
         must("ADURU", WORD, "Analysis Duration Units", values=("DAYS",)),
         must("AEOUT", WORD, "Outcome of Adverse Event", values=OUTCOMES),
         may("AESDTH", WORD, "Results in Death", values=YES),
-        may("AOCCFL", WORD, "1st Occurrence within Subject Flag", "", "First of this syndrome.", values=YES),
-        must("CQ01NAM", WORD, "Customized Query 01 Name", "", "The syndrome, short.", values=SYNDROMES),
+        may("AOCCFL", WORD, "1st Occurrence within Subject Flag", "", "First of this term.", values=YES),
+        may(
+            "CQ01NAM",
+            WORD,
+            "Customized Query 01 Name",
+            "",
+            "The syndrome, short; null for harms.",
+            values=SYNDROMES,
+        ),
+        added("AEREL", WORD, "Causality", "", "To rel_drug. Null for syndromes.", values=RELATIONS),
+        added("AESER", WORD, "Serious Event", "", "Null for syndromes.", values=("N", "Y")),
+        added("rel_drug", WORD, "Drug it is related to", "", "", values=DRUGS),
+        added(
+            "rel_cmseq",
+            I2,
+            "Dose it is traced to",
+            "",
+            "CMSEQ in adcm; the first where doses share a reaction.",
+        ),
+        added("mistaken_icans", WORD, "Mistaken for ICANS", "", "ICANS as seen does not change.", values=YES),
     ),
-    "One row per episode. ICANS and the wide neurologic event (NE) are different endpoints: never add them up.",
+    "One row per episode. ICANS and the wide neurologic event (NE) are different endpoints: never add them up. With "
+    "a block `harms` also reactions to drugs and infections, which nobody grades: grade and length are drawn.",
     (("t_start_d", "t_max_d"), ("t_start_d", "t_end_d"), ("ASTDY", "AENDY")),
 )
 

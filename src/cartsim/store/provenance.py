@@ -1,6 +1,7 @@
 """Why: a number found in a file years later must say where it came from: which scenario, seed, version and
 evidence. Nothing here may depend on when or where the run was made, or the same run would not give the same bytes."""
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from cartsim.record import SCHEMA_VERSION
 from cartsim.terms import DISCLAIMER
 
 DEPENDENCIES = ("numpy", "numba", "scipy", "pyarrow", "pandas", "simpy")
+#: Parts of the package that only show or start: no row of a run follows from them.
+_FACES = ("cli", "__main__", "commands/", "report/", "app/", "search/", "sensitivity/", "pairing/", "story/")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,18 @@ class Provenance:
 def dependency_versions() -> dict[str, str]:
     """Versions of the packages that may move a number or a byte."""
     return {name: metadata.version(name) for name in DEPENDENCIES}
+
+
+@cache
+def source_digests() -> dict[str, str]:
+    """{file of the package: first 12 digits of its sha256} of code and data from which rows follow."""
+    package = Path(__file__).resolve().parents[1]
+    found = {}
+    for path in sorted(package.rglob("*")):
+        name = path.relative_to(package).as_posix()
+        if path.suffix in (".py", ".yaml", ".json", ".csv") and not name.startswith(_FACES):
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return found
 
 
 @cache

@@ -1,0 +1,130 @@
+"""What lies in an output folder decides what a run may do there, and nobody's files are touched."""
+
+from pathlib import Path
+
+import pytest
+from store_builder import MADE, write_some
+
+import cartsim
+from cartsim import store
+from cartsim.commands.folder import State, prepare_folder, refuse, state_of
+from cartsim.errors import InvalidInput, OutputBroken, Unreachable
+from cartsim.scenario.dump import dump_yaml
+from cartsim.store import Place
+
+
+@pytest.fixture
+def scenario(probe):
+    return cartsim.load_scenario(probe(50))
+
+
+def identity_of(scenario, **changed: object) -> store.Identity:
+    made = MADE.__dict__ | {"scenario_sha256": scenario.hash(), "seed": scenario.require_seed()}
+    return store.Identity.of(store.Provenance(**made | changed), {"model/course.py": "0123"})
+
+
+def begin(place: Place, scenario) -> None:
+    place.write_text("scenario.resolved.yaml", dump_yaml(scenario.resolved()))
+    store.write_partial(place, identity_of(scenario), {})
+
+
+def test_free_same_and_other(probe, scenario, tmp_path: Path) -> None:
+    place = Place.of(tmp_path / "run")
+    identity = identity_of(scenario)
+    assert state_of(place, identity, scenario) == State("free")
+    begin(place, scenario)
+    state = state_of(place, identity, scenario)
+    assert state.kind == "same" and not state.complete and state.manifest["status"] == "partial"
+    store.write_complete(place, store.Provenance(**MADE.__dict__ | {"scenario_sha256": scenario.hash(),
+                         "seed": scenario.require_seed()}), {}, [])  # fmt: skip
+    assert state_of(place, identity, scenario).complete
+    refuse(place, state)
+
+    larger = cartsim.load_scenario(probe(60))
+    state = state_of(place, identity_of(larger), larger)
+    assert state.kind == "other" and state.differences == ["population.subjects: 50 -> 60"]
+    with pytest.raises(InvalidInput, match="50 -> 60") as caught:
+        refuse(place, state)
+    assert caught.value.exit_code == 3 and "--out" in caught.value.mend and "--fresh" in caught.value.mend
+    place.delete("scenario.resolved.yaml")
+    assert state_of(place, identity_of(larger), larger).differences[0].startswith("scenario ")
+    assert state_of(place, identity_of(larger)).differences[0].startswith("scenario ")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [({"evidence_sha256": "c" * 64}, "evidence"), ({"dependencies": {"numpy": "3"}}, "numpy 2 -> 3")],
+)
+def test_the_same_scenario_on_another_engine_is_refused(scenario, tmp_path: Path, changed, says: str) -> None:
+    place = Place.of(tmp_path)
+    begin(place, scenario)
+    state = state_of(place, identity_of(scenario, **changed), scenario)
+    assert state.kind == "other" and len(state.differences) == 1
+    with pytest.raises(InvalidInput, match=says):
+        refuse(place, state)
+
+
+def test_folders_of_somebody_else_are_refused_and_untouched(scenario, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.json").write_text('{"not": "ours"}')
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("precious")
+    (tmp_path / "file").write_text("x")
+    for name, kind in (("mine", "foreign"), ("thesis", "foreign"), ("file", "file")):
+        assert state_of(Place.of(tmp_path / name), identity_of(scenario)).kind == kind
+        for fresh in (False, True):
+            with pytest.raises(InvalidInput):
+                prepare_folder(tmp_path / name, scenario, fresh)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "precious"
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [
+        "chapter.txt",
+        "file",
+        "manifest.json",
+        "mine",
+        "thesis",
+    ]
+
+
+def test_a_run_killed_before_its_manifest_leaves_the_folder_free(scenario, tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    place.write_text("scenario.resolved.yaml", "id: probe\n")
+    (tmp_path / ".manifest.json.1-ab.writing").write_text("{")
+    (tmp_path / ".lock").write_text("")
+    assert state_of(place, identity_of(scenario)) == State("free")
+    assert prepare_folder(tmp_path, scenario).local == tmp_path
+
+
+def test_without_out_another_version_goes_beside_the_first(
+    probe, scenario, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = prepare_folder(None, scenario)
+    assert first.text == "results/probe" and not (tmp_path / "results").exists()
+    begin(first, scenario)
+    assert prepare_folder(None, scenario) == first
+    larger = cartsim.load_scenario(probe(60))
+    beside = prepare_folder(None, larger)
+    assert beside.text == f"results/probe-{larger.hash()[:8]}"
+    assert prepare_folder(None, larger, fresh=True) == first == prepare_folder(None, larger, extend=True)
+    assert prepare_folder("results/probe", larger) == first
+    begin(beside, larger)
+    assert prepare_folder(None, larger) == beside
+
+
+def test_a_damaged_manifest_of_a_run_needs_a_decision(scenario, tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    begin(place, scenario)
+    write_some(place, 96)
+    place.write_text("manifest.json", "{torn")
+    with pytest.raises(OutputBroken, match="damaged") as caught:
+        prepare_folder(tmp_path, scenario)
+    assert caught.value.exit_code == 4 and "--fresh" in caught.value.mend
+    prepare_folder(tmp_path, scenario, fresh=True)
+    store.start_over(place)
+    assert place.names() == []
+
+
+def test_a_place_that_cannot_be_written_is_unreachable(scenario, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(Unreachable, match="write into the output folder"):
+        prepare_folder(tmp_path / "file" / "run", scenario)
