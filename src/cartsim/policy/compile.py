@@ -8,6 +8,7 @@ conditions and shares the order of its target, so that doses are counted togethe
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from cartsim.policy.conditions import (
     ANY_COUNT,
     COVARIATE_FLAGS,
     GRADES,
+    SAMPLED,
     parse_at_least,
     parse_before,
     parse_count,
@@ -61,13 +63,26 @@ class CompiledPolicy:
 
         `cohort` is a COHORT array. A rule that looks at exactly grade 1 is followed only by those who adhere.
         """
-        bits = np.zeros(cohort.size, np.uint64)
-        for row, rule in enumerate(self.policy.rules.values()):
-            may = _all_hold(rule.when, cohort, cd28)
-            if looks_at_grade_1(rule.when):
+        always, asked = self._asked
+        bits = np.full(cohort.size, always, np.uint64)
+        for row, conditions, adherent in asked:
+            may = _all_hold(conditions, cohort, cd28)
+            if adherent:
                 may &= cohort["adherent"] != 0
             bits |= may.astype(np.uint64) << np.uint64(row)
         return bits
+
+    @cached_property
+    def _asked(self) -> tuple[np.uint64, list[tuple[int, dict[str, Any], bool]]]:
+        """Bits of the rules open to everyone; for the others (row, conditions on the subject, only who adheres)."""
+        always, asked = 0, []
+        for row, rule in enumerate(self.policy.rules.values()):
+            conditions, adherent = covariates_of(rule.when), looks_at_grade_1(rule.when)
+            if conditions or adherent:
+                asked.append((row, conditions, adherent))
+            else:
+                always |= 1 << row
+        return np.uint64(always), asked
 
     def prophylaxis_mask(self, cohort: np.ndarray, cd28: bool) -> np.ndarray:
         """uint64[n]: bit r is set where row r of `prophylaxis` is given to the subject."""
@@ -107,6 +122,16 @@ def compile_policy(policy: Policy, registry: Mapping[str, Any]) -> CompiledPolic
     )
 
 
+def reads_samples(policy: Policy) -> list[tuple[str, str]]:
+    """(rule, condition) for each condition on a sampled biomarker."""
+    return [
+        (name, key)
+        for name, rule in policy.rules.items()
+        for key in SAMPLED
+        if getattr(rule.when, key) is not None
+    ]
+
+
 def _stack(rows: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
     return np.concatenate(rows) if rows else np.zeros(0, dtype)
 
@@ -130,6 +155,14 @@ def rule_row(policy: Policy, name: str, place: int, action: int) -> np.ndarray:
     )
     warm = when.temperature_c
     row["temperature_min"] = -math.inf if warm is None else parse_at_least("temperature_c", warm)
+    row["marker_lo"], row["marker_hi"] = -math.inf, math.inf
+    for key, (marker, _, _) in SAMPLED.items():
+        value = getattr(when, key)
+        if value is not None:
+            row["has_markers"] = 1
+            row["marker_lo"][0, marker], row["marker_hi"][0, marker] = parse_number(key, value)
+    fresh = when.sampled_within_h
+    row["marker_within_d"] = math.inf if fresh is None else fresh / HOURS_PER_DAY
     row["fever"] = -1 if when.fever is None else int(when.fever)
     row["improved"] = -1 if when.improved is None else int(when.improved)
     row["action"] = action
@@ -212,7 +245,7 @@ def _prophylaxis_row(dose: Prophylactic, hours: float, rule_no: int) -> np.ndarr
 def _is_chosen(dose: Prophylactic, cohort: np.ndarray, cd28: bool) -> np.ndarray:
     chosen = np.ones(cohort.size, bool)
     if dose.when is not None:
-        chosen &= _all_hold(dose.when, cohort, cd28)
+        chosen &= _all_hold(covariates_of(dose.when), cohort, cd28)
     if dose.when_any is not None:
         some = [_holds(key, value, cohort, cd28) for key, value in covariates_of(dose.when_any).items()]
         chosen &= np.logical_or.reduce(some)
@@ -224,9 +257,9 @@ def covariates_of(conditions: Covariates) -> dict[str, Any]:
     return {key: value for key, value in conditions.said().items() if key in Covariates.model_fields}
 
 
-def _all_hold(conditions: Covariates, cohort: np.ndarray, cd28: bool) -> np.ndarray:
+def _all_hold(conditions: Mapping[str, Any], cohort: np.ndarray, cd28: bool) -> np.ndarray:
     may = np.ones(cohort.size, bool)
-    for key, value in covariates_of(conditions).items():
+    for key, value in conditions.items():
         may &= _holds(key, value, cohort, cd28)
     return may
 

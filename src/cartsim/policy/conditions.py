@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from cartsim.terms import BpSupport, Oxygen
+from cartsim.terms import BpSupport, Marker, Oxygen
 
 #: "Anything" for a small integer of a compiled row.
 ANY = (0, 127)
@@ -77,6 +77,13 @@ COVARIATE_NUMBERS: dict[str, tuple[str, str]] = {
     "platelets_1e9_per_l": ("platelets", "x10^9/L"),
     "easix": ("EASIX", ""),
     "risk": ("risk score z", ""),
+}
+#: Conditions on the newest sample that the laboratory has reported, after infusion.
+SAMPLED: dict[str, tuple[Marker, str, str]] = {
+    "sampled_il6_pg_per_ml": (Marker.IL6, "IL-6", "pg/mL"),
+    "sampled_crp_mg_per_l": (Marker.CRP, "CRP", "mg/L"),
+    "sampled_ferritin_ng_per_ml": (Marker.FERRITIN, "ferritin", "ng/mL"),
+    "sampled_temperature_c": (Marker.TEMPERATURE, "temperature", "C"),
 }
 
 

@@ -53,6 +53,12 @@ def number(registry: Mapping[str, Any], key: str) -> float:
     return float(getattr(entry, "value", entry))
 
 
+def numbers(registry: Mapping[str, Any], key: str) -> list[float]:
+    """A registry list, likewise."""
+    entry = registry[key]
+    return [float(value) for value in getattr(entry, "value", entry)]
+
+
 @cache
 def _drug_file(name: str) -> dict[str, Any]:
     from cartsim.yaml_text import read_yaml

@@ -42,7 +42,7 @@ class PolicyHeader:
 
 def list_policies() -> list[PolicyHeader]:
     """Ready policies by id."""
-    return [_header(dict(_shipped(path).data)) for path in sorted(DATA.glob("*.yaml"))]
+    return [_header(_whole(path)) for path in sorted(DATA.glob("*.yaml"))]
 
 
 def list_modules() -> list[PolicyHeader]:
@@ -184,6 +184,15 @@ def _open(given: str | Path | Mapping[str, Any]) -> tuple[Document, list[Problem
     if path not in DATA.glob("*.yaml"):
         raise _unknown_policy(str(given))
     return _shipped(path), []
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """A ready policy with what it extends and the modules that it adds."""
+    data = dict(_shipped(path).data)
+    whole = _join_modules(_resolve(data, None, ())[0], data.get("add"))
+    rungs = {f"{part}.{name}" for part in ("rules", "prophylaxis") for name in whole.get(part) or {}}
+    listed = whole.get("unverified") or []
+    return whole | {"unverified": [one for one in listed if ".".join(one.split(".")[:2]) in rungs]}
 
 
 @cache

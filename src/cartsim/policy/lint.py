@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from cartsim.errors import InvalidInput
-from cartsim.policy.compile import CompiledPolicy, compile_policy, covariates_of
-from cartsim.policy.conditions import LADDERS, parse_number
-from cartsim.policy.courses import number
+from cartsim.policy.compile import CompiledPolicy, compile_policy, covariates_of, reads_samples
+from cartsim.policy.conditions import LADDERS, SAMPLED, parse_number
+from cartsim.policy.courses import number, numbers
 from cartsim.policy.library import load_policy
 from cartsim.policy.reach import (
     answers_crs,
@@ -63,6 +63,7 @@ def lint(policy: Policy | str | Path | Mapping[str, Any], registry: Mapping[str,
         *_stops_at_once(compiled, registry),
         *_unanswered(compiled, registry),
         *_mixed_scales(policy),
+        *_blind_markers(compiled),
     ]
     return sorted(found, key=lambda finding: finding.level != "error")
 
@@ -103,6 +104,12 @@ def _never(compiled: CompiledPolicy, registry: Mapping[str, Any]) -> Iterator[Fi
             reasons.append(("nothing orders a steroid", None))
         if row["anakinra_lo"] > 0 and int(Drug.ANAKINRA) not in drugs | prophylactic:
             reasons.append(("nothing orders anakinra", None))
+        delays = numbers(registry, "biomarkers.assay_delay_h") if row["has_markers"] else []
+        for key, (marker, label, _) in SAMPLED.items():
+            within = rule.when.sampled_within_h
+            if getattr(rule.when, key) is not None and within is not None and within < delays[marker]:
+                late = f"{label} is known {delays[marker]:g} h after its sample, which is then too old"
+                reasons.append((late, f"sampled_within_h: {delays[marker]:g} or more"))
         for why, mend in reasons:
             yield Finding("error", name, f"unreachable rule: {why}", mend)
 
@@ -211,7 +218,7 @@ def _unanswered(compiled: CompiledPolicy, registry: Mapping[str, Any]) -> Iterat
     open_to_all = [
         row
         for row, rule in zip(compiled.rules, policy.rules.values(), strict=True)
-        if not covariates_of(rule.when)
+        if not covariates_of(rule.when) and not row["has_markers"]
     ]
     neuro = "ne" if policy.neuro_scale == "ctcae" else "icans"
     for grade in SEVERE:
@@ -237,6 +244,22 @@ def _mixed_scales(policy: Policy) -> Iterator[Finding]:
         weight = rule.when.weight_kg
         if weight is not None and parse_number("weight_kg", weight)[0] > 300:
             yield Finding("warning", name, f"weight_kg {weight}: hardly anyone; is it in kg?", None)
+
+
+def _blind_markers(compiled: CompiledPolicy) -> Iterator[Finding]:
+    """After tocilizumab CRP falls and IL-6 rises, whatever the course does."""
+    gives = any(
+        int(row["drug"]) == int(Drug.TOCILIZUMAB) for row in (*compiled.actions, *compiled.prophylaxis)
+    )
+    for name, key in reads_samples(compiled.policy):
+        row = compiled.rules[list(compiled.policy.rules).index(name)]
+        if gives and row["toci_hi"] > 0 and key in ("sampled_il6_pg_per_ml", "sampled_crp_mg_per_l"):
+            yield Finding(
+                "warning",
+                name,
+                f"{key} says little once tocilizumab was given: CRP falls and IL-6 rises by the drug alone",
+                "toci_doses: 0",
+            )
 
 
 def _pairs(compiled: CompiledPolicy) -> Iterator[tuple[int, int]]:

@@ -39,6 +39,10 @@ def covers(compiled: CompiledPolicy, wide: int, narrow: int) -> bool:
         return False
     if any(one[key] not in (-1, other[key]) for key in FLAGS):
         return False
+    if (one["marker_lo"] > other["marker_lo"]).any() or (one["marker_hi"] < other["marker_hi"]).any():
+        return False
+    if one["marker_within_d"] < other["marker_within_d"]:
+        return False
     rules = list(compiled.policy.rules.values())
     first, second = rules[wide].when, rules[narrow].when
     if looks_at_grade_1(first) and not looks_at_grade_1(second):

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from cartsim.policy.conditions import SAMPLED
 from cartsim.policy.values import (
     AtLeast,
     Before,
@@ -101,6 +102,23 @@ class When(Covariates):
     steroid_doses: Count = None
     anakinra_doses: Count = None
     improved: bool | None = None
+    sampled_il6_pg_per_ml: Number = Field(
+        None, description="IL-6 in the newest sample that the laboratory has reported (outputs.biomarkers)."
+    )
+    sampled_crp_mg_per_l: Number = Field(
+        None, description="CRP in that sample; crp_mg_per_l is the baseline."
+    )
+    sampled_ferritin_ng_per_ml: Number = None
+    sampled_temperature_c: Number = Field(
+        None, description="At a sampling time; temperature_c is at every look."
+    )
+    sampled_within_h: Hours | None = Field(None, description="The sample was taken at most this long ago.")
+
+    @model_validator(mode="after")
+    def _of_a_sample(self) -> Self:
+        if self.sampled_within_h is not None and not any(getattr(self, key) is not None for key in SAMPLED):
+            raise refuse("sampled_within_h is given, but nothing that is sampled", "sampled_crp_mg_per_l")
+        return self
 
 
 class Until(Strict):

@@ -4,6 +4,7 @@ words, with every rung's id beside it and a star at what nobody checked against 
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from cartsim.policy.checks import target_of
@@ -11,6 +12,7 @@ from cartsim.policy.conditions import (
     COUNTS,
     COVARIATE_NUMBERS,
     LADDERS,
+    SAMPLED,
     SIGNS,
     parse_at_least,
     parse_before,
@@ -75,7 +77,7 @@ def render_table(policy: Policy, width: int = 132) -> str:
     lines = [f"{policy.id}: {policy.title}".rstrip(": ")]
     if policy.source is not None:
         doi = f", doi {policy.source.doi}" if policy.source.doi else ""
-        lines.append(f"Source: {policy.source.citation}{doi}")
+        lines += textwrap.wrap(f"Source: {policy.source.citation}{doi}", width)
     neuro = "ICANS (ASTCT 2019)" if policy.neuro_scale == "astct2019" else "neurologic events (CTCAE)"
     lines.append(f"CRS grades on {policy.scale}; {neuro}. Status: {policy.status.replace('_', ' ')}.")
     lines += textwrap.wrap(f"Approximation: {policy.approximates}", width) if policy.approximates else []
@@ -150,7 +152,7 @@ def _stop_words(until: Until) -> Iterator[str]:
         if ladder.names:
             yield f"no {ladder.label}" if level == 0 else f"{ladder.label} at most {ladder.level_text(level)}"
         else:
-            yield f"{'NE' if key == 'ne' else key.upper()} <= {level}"
+            yield f"{key.upper()} <= {level}" if level else f"no {key.upper()}"
 
 
 def _key_of(rule: Rule) -> str | None:
@@ -224,6 +226,13 @@ def _condition_words(when: When, row_key: str | None) -> Iterator[str]:
         yield "fever" if when.fever else "no fever"
     if when.temperature_c is not None:
         yield f"temperature >= {parse_at_least('temperature_c', when.temperature_c):g} C"
+    for key, (_, label, unit) in SAMPLED.items():
+        if key in said:
+            value = said[key]
+            text = f"{value[0]:g}-{value[1]:g}" if isinstance(value, list) else str(value)
+            yield f"sampled {label} {text} {unit}"
+    if when.sampled_within_h is not None:
+        yield f"sample at most {when.sampled_within_h:g} h old"
     if when.for_h is not None:
         yield f"lasting {parse_at_least('for_h', when.for_h):g} h"
     for key, words in _CLOCK_WORDS.items():
@@ -260,15 +269,26 @@ def _range_words(low: int, high: int, top: int) -> str:
 
 
 def _prophylaxis_text(dose: Prophylactic) -> str:
-    times = ", ".join(
-        f"{abs(hours):g} h {'before' if hours < 0 else 'after'} infusion" for hours in dose.times_h()
+    text = (
+        f"{dose.drug} {_dose(dose)}{f' {dose.route}' if dose.route else ''}: {_times_words(dose.times_h())}"
     )
-    text = f"{dose.drug} {_dose(dose)}{f' {dose.route}' if dose.route else ''}: {times}"
     conditions: list[str] = []
     for covariates, word in ((dose.when, " and "), (dose.when_any, " or ")):
         if isinstance(covariates, Covariates):
             conditions.append(word.join(_covariate_words(covariates.said())))
     return text + (f", if {'; '.join(conditions)}" if conditions else "")
+
+
+def _times_words(times: list[float]) -> str:
+    """Each time, or the interval where four or more follow one another evenly."""
+    gaps = {later - earlier for earlier, later in pairwise(times)}
+    if len(times) >= 4 and len(gaps) == 1:
+        return f"every {gaps.pop():g} h from {_hour_words(times[0])} on, {len(times)} doses"
+    return ", ".join(_hour_words(hours) for hours in times)
+
+
+def _hour_words(hours: float) -> str:
+    return f"{abs(hours):g} h {'before' if hours < 0 else 'after'} infusion" if hours else "infusion"
 
 
 def _grid(rows: list[list[str]], width: int) -> list[str]:
