@@ -4,14 +4,16 @@ One call runs a whole block of subjects; Python is entered once per block, never
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cartsim.compiled import compiled
 from cartsim.model.begin import begin
 from cartsim.model.course import DONE, FLUSH, REQUESTS, advance, answer
-from cartsim.model.state import CHANGE, COURSE, DOSE, EPISODE, LOG
+from cartsim.model.laboratory import advance_sampled
+from cartsim.model.markers import sample_markers
+from cartsim.model.state import CHANGE, COURSE, DOSE, EPISODE, LOG, SAMPLE
 from cartsim.model.views import as_records
 
 
@@ -23,6 +25,13 @@ class Block:
     episodes: np.ndarray
     doses: np.ndarray
     changes: np.ndarray
+    samples: np.ndarray = field(default_factory=lambda: np.zeros(0, SAMPLE))
+
+    def sampled(self, clinic: np.ndarray, subjects: np.ndarray) -> "Block":
+        """The block with its biomarkers, where they are wanted; it needs the log of doses."""
+        if clinic["par"]["want_samples"][0]:
+            self.samples = sample_markers(clinic, subjects, self.courses, self.doses)
+        return self
 
 
 @compiled
@@ -72,6 +81,29 @@ def _run_all(
         flush(log, i, count, episodes, doses, changes)
 
 
+@compiled
+def _run_all_sampled(
+    clinics: np.ndarray, subjects: np.ndarray, courses: np.ndarray, eligible: np.ndarray,
+    prophylaxis_mask: np.ndarray, logs: np.ndarray, count: np.ndarray, episodes: np.ndarray, doses: np.ndarray,
+    changes: np.ndarray,
+) -> None:  # fmt: skip
+    """The same where rules look at biomarkers."""
+    clinic = clinics[0]
+    log = logs[0]
+    for i in range(courses.size):
+        s = subjects[i]
+        c = courses[i]
+        begin(clinic, s, c, log, eligible[i], prophylaxis_mask[i])
+        ask = FLUSH
+        while ask != DONE:
+            ask = advance_sampled(clinic, s, c, log, math.inf)
+            if ask & REQUESTS:
+                answer(clinic, s, c, log, ask, c.t)
+            elif ask == FLUSH:
+                flush(log, i, count, episodes, doses, changes)
+        flush(log, i, count, episodes, doses, changes)
+
+
 # rows a subject to begin with; a block that needs more is run again with what it asked for
 _ROOM = (4, 24, 40)
 
@@ -89,10 +121,12 @@ def run_block(
         kinds = (EPISODE, DOSE, CHANGE)
         logs = [np.zeros(rows, kind) for rows, kind in zip(room, kinds, strict=True)]
         count = np.zeros(3, np.int64)
-        _run_all(
+        run_all = _run_all_sampled if par["want_markers"][0] else _run_all
+        run_all(
             as_records(clinic), as_records(subjects), as_records(courses), eligible, prophylaxis_mask,
             as_records(np.zeros(1, LOG)), count, *(as_records(rows) for rows in logs),
         )  # fmt: skip
         if (count <= room).all():
-            return Block(courses, *(rows[:used] for rows, used in zip(logs, count, strict=True)))
+            block = Block(courses, *(rows[:used] for rows, used in zip(logs, count, strict=True)))
+            return block.sampled(clinic, subjects)
         room = [max(int(used), space) for used, space in zip(count, room, strict=True)]

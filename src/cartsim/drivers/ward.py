@@ -19,6 +19,7 @@ from cartsim.draws import study_key, uniforms
 from cartsim.drivers.batch import Block
 from cartsim.model.begin import begin
 from cartsim.model.course import DONE, FLUSH, NOTHING, REQUESTS, advance, answer, peek
+from cartsim.model.laboratory import advance_sampled
 from cartsim.model.state import CHANGE, COURSE, DOSE, EPISODE, LOG
 from cartsim.model.views import as_records
 from cartsim.terms import HOURS_PER_DAY, Ask, Decision
@@ -160,6 +161,14 @@ def _advance(
 
 
 @compiled
+def _advance_sampled(
+    clinics: np.ndarray, subjects: np.ndarray, courses: np.ndarray, logs: np.ndarray, i: int, until: float
+) -> tuple[int, float]:
+    ask = advance_sampled(clinics[0], subjects[i], courses[i], logs[0], until)
+    return ask, courses[i].t
+
+
+@compiled
 def _answer(
     clinics: np.ndarray, subjects: np.ndarray, courses: np.ndarray, logs: np.ndarray, i: int, ask: int,
     granted_at: float,
@@ -225,7 +234,8 @@ class Ward:
             logs.append(rows[np.argsort(rows["row"], kind="stable")])
         waits = [wait for desk in self.desks.values() for wait in desk.waits]
         levels = [row for desk in self.desks.values() for row in desk.levels]
-        return WardRun(Block(self.courses, *logs), self.infusion_d, waits, levels, self.env.now)
+        block = Block(self.courses, *logs).sampled(self.clinic, self.subjects)
+        return WardRun(block, self.infusion_d, waits, levels, self.env.now)
 
     def _restock(self, every_d: float, doses: int) -> Generator[simpy.Event, Any, None]:
         while True:
@@ -243,13 +253,14 @@ class Ward:
         infusion = self.env.now - first
         self.infusion_d[i] = infusion
         pending: dict[int, _Pending] = {}
+        go_on = _advance_sampled if self.clinic["par"]["want_markers"][0] else _advance
         while True:
             until = _peek(self._args[0], self._args[2], i) if pending else math.inf
             if pending and until < math.inf:
                 yield from self._wait(i, infusion + until, infusion, pending)
                 if self.env.now < infusion + until:
                     continue  # woken by a grant, which may have changed what comes next
-            ask, at = _advance(*self._args, i, until)
+            ask, at = go_on(*self._args, i, until)
             self._flush(i)
             if ask in (NOTHING, FLUSH):
                 continue

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from cartsim.compiled import compiled
+from cartsim.compiled import compiled, compiled_inline
 from cartsim.draws import uniform
 from cartsim.model.grading import crs_grade, icans_grade, wide_grade
 from cartsim.model.latent import drives
@@ -216,7 +216,7 @@ def keep_clocks(p: np.record, c: np.record, log: np.record, t: float) -> None:
     _follow_episode(p, log, c, _NE, c.ne, t)
 
 
-@compiled
+@compiled_inline
 def assess(clinic: np.record, s: np.record, c: np.record, log: np.record, t: float) -> None:
     """One whole assessment at `t`."""
     p = clinic.par
@@ -232,9 +232,9 @@ def assess(clinic: np.record, s: np.record, c: np.record, log: np.record, t: flo
     keep_clocks(p, c, log, t)
     check_stop(clinic, c, log, t)
     icu_ordered = 0
-    if c.crs_policy > 0 or c.icans > 0 or c.ne > 0:
+    if c.crs_policy > 0 or c.icans > 0 or c.ne > 0 or p.want_markers:
         icu_ordered = walk_rules(clinic, s, c, log, t, temperature)
     else:
         forget_rules(c)
-    withdraw_dose(c)
+    withdraw_dose(p, c)
     place(p, c, log, t, icu_ordered)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from cartsim.compiled import compiled
+from cartsim.compiled import compiled, compiled_inline
 from cartsim.model.bedside import assess, book, close_episode
 from cartsim.model.begin import next_prophylaxis
 from cartsim.model.drugs import tocilizumab_mg
@@ -145,7 +145,7 @@ def _finish(clinic: np.record, s: np.record, c: np.record, log: np.record, t: fl
     c.outbox |= DONE
 
 
-@compiled
+@compiled_inline
 def _handle(clinic: np.record, s: np.record, c: np.record, log: np.record, t: float, kind: int) -> None:
     p = clinic.par
     if kind == _ASSESSMENT:
@@ -181,7 +181,7 @@ def _tell(c: np.record) -> int:
     return ask
 
 
-@compiled
+@compiled_inline
 def advance(clinic: np.record, s: np.record, c: np.record, log: np.record, until: float) -> int:
     """Run a course to its next word to the driver, or to `until` (days since infusion).
 

@@ -9,15 +9,20 @@ import math
 import numpy as np
 
 from cartsim.compiled import compiled
+from cartsim.model.pharmacokinetics import saturable
+from cartsim.terms import PkModel
 
 _LN2 = math.log(2.0)
+_FREY = int(PkModel.FREY)
 
 
 @compiled
 def toci_concentration(p: np.record, c: np.record, t: float) -> float:
-    """Tocilizumab in mg/L at `t` (days), linear elimination, infusions counted from their end."""
+    """Tocilizumab in mg/L at `t` (days), infusions counted from their end; linear unless a model is switched on."""
     if c.toci_conc == 0.0 or t < c.toci_conc_t:
         return 0.0
+    if p.pk_model:
+        return saturable(p, c, t)[0]
     return c.toci_conc * math.exp(-p.toci_elimination * (t - c.toci_conc_t))
 
 
@@ -56,7 +61,13 @@ def add_tocilizumab(p: np.record, c: np.record, mg: float, t: float) -> None:
         c.toci_first_t = t
     else:
         c.toci_boost = c.toci_boost * p.toci_boost
-    c.toci_conc = toci_concentration(p, c, t) + mg / p.toci_volume_l
+    volume = p.toci_volume_l
+    left = toci_concentration(p, c, t)
+    if p.pk_model:
+        volume = p.frey_volume_l if p.pk_model == _FREY else p.moes_volume_l
+        c.toci_outer = saturable(p, c, t)[1] if c.toci_conc > 0.0 else 0.0
+        c.pk_steps = 0
+    c.toci_conc = left + mg / volume
     c.toci_conc_t = t
     c.drugged = 1
     c.regrade = 1
@@ -93,8 +104,8 @@ def add_anakinra(p: np.record, c: np.record, mg: float, t: float) -> None:
 @compiled
 def treated(
     p: np.record, s: np.record, c: np.record, t: float, x0: float, y0: float
-) -> tuple[float, float, float]:
-    """Drives under the drugs given so far: (support signs xS, fever xF, ICANS y)."""
+) -> tuple[float, float, float, float, float]:
+    """Drives under the drugs given so far: (support signs xS, fever xF, ICANS y, xD before the block, block)."""
     steroid = 0.0
     amount = steroid_amount(p, c, t)
     if amount > 0.0:
@@ -107,7 +118,7 @@ def treated(
     neuro = y0 - p.steroid_emax_n * steroid - p.anakinra_icans * anakinra
     concentration = toci_concentration(p, c, t)
     if concentration == 0.0:
-        return drive, drive, neuro
+        return drive, drive, neuro, drive, 0.0
     occupancy = concentration / (concentration + p.toci_kd)
     since = t - c.toci_first_t
     block_support = occupancy * (1.0 - math.exp(-since / p.toci_on_support_d))
@@ -118,7 +129,7 @@ def treated(
     above = max(0.0, drive - p.toci_fever_from)
     shift = p.toci_fever_ratio * effect + p.toci_fever_compress * above
     fever = drive - s.toci_response * block_fever * shift
-    return support, fever, neuro + p.ln_gamma * block_support
+    return support, fever, neuro + p.ln_gamma * block_support, drive, block_support
 
 
 @compiled

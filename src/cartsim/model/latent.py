@@ -37,7 +37,8 @@ def drives(p: np.record, s: np.record, c: np.record, t: float) -> tuple[float, f
     x0 = untreated_crs(s, t, engraftment) if c.support_from <= t <= c.support_to else -math.inf
     y0 = untreated_icans(s, t, engraftment) if c.neuro_from <= t <= c.neuro_to else -math.inf
     if c.drugged:
-        return treated(p, s, c, t, x0, y0)
+        support, fever, neuro, _, _ = treated(p, s, c, t, x0, y0)
+        return support, fever, neuro
     return x0, x0, y0
 
 
@@ -107,7 +108,7 @@ def follow_peaks(p: np.record, s: np.record, c: np.record, t: float) -> None:
                 c.neuro_done = 1
         rising = x0 > c.max_support or (c.max_fever <= 0.0 and x0 > max(0.0, c.max_fever))
         if rising or y0 + lift > c.max_neuro:
-            support, fever, neuro = treated(p, s, c, at, x0, y0)
+            support, fever, neuro, _, _ = treated(p, s, c, at, x0, y0)
             c.max_support = max(c.max_support, support)
             c.max_fever = max(c.max_fever, fever)
             c.max_neuro = max(c.max_neuro, neuro)
@@ -169,5 +170,5 @@ def follow(p: np.record, s: np.record, c: np.record, t: float) -> None:
         x = untreated_crs(s, at, engraftment) if c.harm_from <= at <= c.harm_to else -math.inf
         y = untreated_icans(s, at, engraftment) if c.fit_from <= at <= c.fit_to else -math.inf
         if c.drugged:
-            x, _, y = treated(p, s, c, at, x, y)
+            x, _, y, _, _ = treated(p, s, c, at, x, y)
         _accrue(p, s, c, at, x, y)

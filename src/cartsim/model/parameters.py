@@ -123,6 +123,34 @@ FIELDS: dict[str, tuple[str, int]] = {
     "seizure_reference_n": ("seizure.reference_neuro_level", 0),
     "seizure_grade": ("seizure.icans_grade", 0),
     "grid_h": ("numerics.grid_h", 0),
+    # tocilizumab with saturable elimination (CLINICAL C1)
+    "pk_step_h": ("numerics.pharmacokinetic_step_h", 0),
+    "moes_clearance": ("pharmacokinetics.moes.clearance_l_per_d", 0),
+    "moes_volume_l": ("pharmacokinetics.moes.volume_l", 0),
+    "moes_vmax": ("pharmacokinetics.moes.vmax_mg_per_d", 0),
+    "moes_km": ("pharmacokinetics.moes.km_mg_per_l", 0),
+    "frey_clearance": ("pharmacokinetics.frey.clearance_l_per_d", 0),
+    "frey_volume_l": ("pharmacokinetics.frey.volume_l", 0),
+    "frey_exchange": ("pharmacokinetics.frey.exchange_l_per_d", 0),
+    "frey_outer_l": ("pharmacokinetics.frey.outer_volume_l", 0),
+    "frey_vmax": ("pharmacokinetics.frey.vmax_mg_per_d", 0),
+    "frey_km": ("pharmacokinetics.frey.km_mg_per_l", 0),
+    # biomarkers (MODEL 6)
+    "il6_base": ("biomarkers.il6_base_pg_per_ml", 0),
+    "il6_rise": ("biomarkers.il6_rise_pg_per_ml", 0),
+    "il6_slope": ("biomarkers.il6_slope", 0),
+    "il6_block": ("biomarkers.il6_rise_under_block", 0),
+    "il6_cap": ("biomarkers.il6_cap_pg_per_ml", 0),
+    "crp_turnover": ("biomarkers.crp_turnover_per_d", 0),
+    "crp_rise": ("biomarkers.crp_rise_mg_per_l", 0),
+    "crp_half": ("biomarkers.crp_half_intensity", 0),
+    "crp_slope": ("biomarkers.crp_slope", 0),
+    "ferritin_turnover": ("biomarkers.ferritin_turnover_per_d", 0),
+    "ferritin_rise": ("biomarkers.ferritin_rise", 0),
+    "ferritin_slope": ("biomarkers.ferritin_slope", 0),
+    "temp_daily": ("biomarkers.temperature_daily_c", 0),
+    "temp_daily_peak_h": ("biomarkers.temperature_daily_peak_h", 0),
+    "marker_delay_h": ("biomarkers.assay_delay_h", 4),
 }
 
 #: Set by the scenario, not by the registry.
@@ -140,7 +168,11 @@ RUN_FIELDS: tuple[str, ...] = (
     "want_temperature",  # some rule reads the temperature
     "want_episodes",
     "want_doses",
-    "want_changes",
+    "want_changes",  # 2: intensive care ordered by a rule too, which no table needs
+    "pk_model",  # terms.PkModel
+    "marker_every_h",  # hours between samples of the biomarkers
+    "want_samples",  # a table of biomarkers is written
+    "want_markers",  # some rule looks at a sample
 )
 
 PARAMETERS = np.dtype(

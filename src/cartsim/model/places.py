@@ -173,8 +173,11 @@ def place(p: np.record, c: np.record, log: np.record, t: float, icu_ordered: int
 
 
 @compiled
-def withdraw_dose(c: np.record) -> None:
+def withdraw_dose(p: np.record, c: np.record) -> None:
     """What a reactive dose was ordered for has gone while it was awaited: it is no longer wanted."""
+    # ordered for a laboratory value, before any grade: that has not gone
+    if p.want_markers and c.toci_grade == 0:
+        return
     gone = c.crs_policy == 0 if c.toci_syndrome == _CRS else c.icans == 0 and c.ne == 0
     if gone and not c.toci_prophylactic:
         withdraw(c, _ASK_TOCI, _CANCEL_TOCI)

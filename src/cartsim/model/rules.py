@@ -9,11 +9,25 @@ import math
 import numpy as np
 
 from cartsim.compiled import compiled
+from cartsim.model.logs import log_change
 from cartsim.model.orders import order_regimen, order_tocilizumab
-from cartsim.terms import BITS_PER_BYTE, HIGH_BITS, HOURS_PER_DAY, TIME_SLACK_D, Ask, BpSupport, Drug, Oxygen
+from cartsim.model.places import needs_icu
+from cartsim.terms import (
+    BITS_PER_BYTE,
+    HIGH_BITS,
+    HOURS_PER_DAY,
+    MARKER_ROOM,
+    TIME_SLACK_D,
+    Ask,
+    BpSupport,
+    Change,
+    Drug,
+    Oxygen,
+)
 
 _TOCI = int(Drug.TOCILIZUMAB)
 _ASK_TOCI = int(Ask.TOCILIZUMAB)
+_ORDER = int(Change.ORDER)
 _PRESSOR = int(BpSupport.LOW_DOSE_PRESSOR)
 _LOW_FLOW = int(Oxygen.LOW_FLOW)
 _ONE = np.uint64(1)
@@ -70,7 +84,26 @@ def _long_enough(since: float, t: float, wanted: float) -> bool:
 
 
 @compiled
-def is_due(c: np.record, rule: np.record, t: float, held: float, is_improved: int) -> bool:
+def markers_hold(p: np.record, c: np.record, rule: np.record, t: float) -> bool:
+    """Whether the newest known sample of each biomarker that the rule names lies in its range and is fresh enough.
+
+    A sample is known once the laboratory has reported it; without one the rule does not hold.
+    """
+    every = p.marker_every_h / HOURS_PER_DAY
+    for marker in range(rule.marker_lo.size):
+        if rule.marker_lo[marker] == -math.inf and rule.marker_hi[marker] == math.inf:
+            continue
+        delay = p.marker_delay_h[marker] / HOURS_PER_DAY
+        k = min(c.marker_sampled - 1, int(math.floor((t - delay) / every + TIME_SLACK_D)))
+        if k < 0 or t - k * every > rule.marker_within_d + TIME_SLACK_D:
+            return False
+        if not rule.marker_lo[marker] <= c.marker_value[k % MARKER_ROOM, marker] <= rule.marker_hi[marker]:
+            return False
+    return True
+
+
+@compiled
+def is_due(p: np.record, c: np.record, rule: np.record, t: float, held: float, is_improved: int) -> bool:
     """The part of a rule that looks at clocks and at what was given. `inf` in a clock means it never happened."""
     if t - held < rule.for_d - TIME_SLACK_D:
         return False
@@ -91,6 +124,8 @@ def is_due(c: np.record, rule: np.record, t: float, held: float, is_improved: in
     if rule.awaiting_toci_d >= 0.0 and not (
         c.waiting & _ASK_TOCI and t - c.asked_toci_t >= rule.awaiting_toci_d - TIME_SLACK_D
     ):
+        return False
+    if rule.has_markers and not markers_hold(p, c, rule, t):
         return False
     return (
         _within(c.toci_doses, rule.toci_lo, rule.toci_hi)
@@ -121,7 +156,7 @@ def walk_rules(
     p = clinic.par
     seen = pack_seen(c)
     # what holds can only change with what is seen
-    if seen != c.seen or c.fever != c.seen_fever or p.want_temperature:
+    if seen != c.seen or c.fever != c.seen_fever or p.want_temperature or p.want_markers:
         c.seen = seen
         c.seen_fever = c.fever
         note_holding(clinic, c, t, temperature)
@@ -132,12 +167,21 @@ def walk_rules(
     while bits:
         if bits & _ONE:
             rule = clinic.rules[r]
-            if is_due(c, rule, t, c.held[r], is_improved):
+            if is_due(p, c, rule, t, c.held[r], is_improved):
+                if rule.icu and not icu:
+                    _note_icu_order(p, c, log, t, rule)
                 icu |= rule.icu
                 apply_rule(clinic, s, c, log, t, rule, is_improved)
         bits >>= _ONE
         r += 1
     return icu
+
+
+@compiled
+def _note_icu_order(p: np.record, c: np.record, log: np.record, t: float, rule: np.record) -> None:
+    """An order without a drug: a rule, and not the signs, asks for intensive care."""
+    if p.want_changes > 1.0 and not needs_icu(p, c, 0):
+        log_change(p, log, c, _ORDER, t, rule.rule_no, -1)
 
 
 @compiled

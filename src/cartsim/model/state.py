@@ -8,7 +8,18 @@ Only declarations live here: what the fields mean is said once, at the field.
 import numpy as np
 
 from cartsim.model.parameters import PARAMETERS
-from cartsim.terms import MAX_ACTIONS, MAX_LEVELS, MAX_PROPHYLAXIS, MAX_RULES, MAX_STEPS, Axis, CrsScale
+from cartsim.terms import (
+    MARKER_ROOM,
+    MAX_ACTIONS,
+    MAX_LEVELS,
+    MAX_PROPHYLAXIS,
+    MAX_RULES,
+    MAX_STEPS,
+    RULE_MARKERS,
+    Axis,
+    CrsScale,
+    Marker,
+)
 
 F, I1, I2, I4, I8, U8 = "f8", "i1", "i2", "i4", "i8", "u8"
 
@@ -30,6 +41,8 @@ SUBJECT = np.dtype(
         ("steroid_size", F),
         ("steroid_scale", F),  # multiplies mg (small bodies)
         ("weight_kg", F),
+        ("crp_base", F),  # mg/L
+        ("ferritin_base", F),  # ng/mL
         ("other_fever_start", F),  # inf when there is none
         ("other_fever_end", F),
         ("iv_fever", I1),
@@ -197,6 +210,21 @@ COURSE = np.dtype(
         ("icu_t", F),
         ("discharge_t", F),
         ("assessments", I4),
+        # --- tocilizumab with saturable elimination, where a scenario asks for it
+        ("toci_outer", F),  # outer compartment at the last dose
+        ("pk_steps", I8),  # steps followed since then, and what they led to
+        ("pk_central", F),
+        ("pk_outer", F),
+        # --- biomarkers, where they are asked for
+        ("marker_hour", I8),  # hours integrated
+        ("crp", F),
+        ("ferritin", F),
+        ("marker_sampled", I8),  # samples taken
+        (
+            "marker_value",
+            F,
+            (MARKER_ROOM, len(Marker)),
+        ),  # the latest of them, sample k in row k % MARKER_ROOM
     ],
     align=True,
 )
@@ -224,6 +252,9 @@ RULE = np.dtype(
         ("icu", I1),  # care: icu
         ("syndrome", I1),  # what the order is for
         ("rule_no", I2),  # index into the policy's rule names
+        ("has_markers", I1),  # some range of a sampled biomarker is not open
+        ("marker_lo", F, RULE_MARKERS), ("marker_hi", F, RULE_MARKERS),
+        ("marker_within_d", F),  # the sample is at most this old; inf any
         ("low", U8), ("high", U8),  # the eight ranges above, a byte each in the order of `SEEN`: `pack_ranges`
     ],
     align=True,
@@ -269,6 +300,9 @@ PROPHYLAXIS = np.dtype([("drug", I1), ("at_d", F), ("mg", F), ("per_kg", I1), ("
 
 #: Latent peaks of one subject in one arm, as levels.
 LATENT = np.dtype([("level", I1, 4), ("fever", I1), ("neuro", I1), ("wide", I1), ("counts", I1)], align=True)
+
+#: One sample of every biomarker: `hour` since infusion, values in the order and units of `Marker`.
+SAMPLE = np.dtype([("row", I4), ("hour", I4), ("value", F, len(Marker))], align=True)
 
 EPISODE = np.dtype(
     [("row", I4), ("syndrome", I1), ("grade", I1), ("seq", I2), ("ongoing", I1),
