@@ -1,4 +1,5 @@
-"""`python -m benchmarks [name ...]`: what the speed claims rest on. Without names: all of them, about five minutes."""
+"""`python -m benchmarks [name ...]`: what the speed claims rest on. Without names: all but `long`, in about eight
+minutes."""
 
 import argparse
 import json
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import memory, parquet, ratio, scaling, start, threads, ward
+from benchmarks import memory, parquet, ratio, scaling, start, sweep, threads, ward
 from benchmarks.engine import warm_cache
 from benchmarks.measure import machine, show_machine
 
@@ -20,7 +21,11 @@ BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "start": start.run,
     "memory": memory.run,
     "million": memory.run_million,
+    "sweep": sweep.run,
+    "long": sweep.run_long,
 }
+#: Too long to be run without being named.
+ONLY_NAMED = ("long",)
 
 
 def main() -> None:
@@ -33,12 +38,13 @@ def main() -> None:
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"no benchmark called {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    usual = [name for name in BENCHMARKS if name not in ONLY_NAMED]
     facts = machine()
     show_machine(facts)
     begin = time.perf_counter()
     warm_cache()
     options = {} if given.repeats is None else {"repeats": given.repeats}
-    results = {name: BENCHMARKS[name](**options) for name in given.names or BENCHMARKS}
+    results = {name: BENCHMARKS[name](**options) for name in given.names or usual}
     print(f"\n{time.perf_counter() - begin:.0f} s in all")
     if given.json:
         text = json.dumps({"machine": facts} | results, indent=1)

@@ -40,5 +40,16 @@ def whole_run(subjects: int, workers: int) -> dict[str, Any]:
     }
 
 
+def main(arguments: list[str]) -> dict[str, Any]:
+    """`subjects workers` for a whole run, `sweep points subjects axes workers` for a sweep."""
+    if arguments[0] != "sweep":
+        subjects, workers = map(int, arguments)
+        return whole_run(subjects, workers)
+    from benchmarks.sweep_child import sweep
+
+    points, cohort, axes, processes = arguments[1:]
+    return sweep(int(points), int(cohort), axes, int(processes))
+
+
 if __name__ == "__main__":
-    print(json.dumps(whole_run(int(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(main(sys.argv[1:])))

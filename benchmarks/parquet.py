@@ -1,11 +1,12 @@
-"""Where the time of a written run goes: cohort, kernel, tables, check, hash, Parquet, summary."""
+"""Where the time of a written run goes: cohort, kernel, measures, tables, counts, checks, hash, Parquet."""
 
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from benchmarks.engine import TABLES, ready, scenario
 from benchmarks.measure import median, show
@@ -29,18 +30,23 @@ def run(repeats: int = 5) -> dict[str, Any]:
 
 
 def _one_round() -> dict[str, float]:
-    from cartsim.analysis.endpoints import standard_endpoints
-    from cartsim.analysis.summary import Summary
-    from cartsim.blocks import build_tables, draw_for, spans
+    from cartsim.analysis.tally import tally
+    from cartsim.cells import Ran, build_tables, draw_for, measure, spans
     from cartsim.drivers.batch import run_block
+    from cartsim.model.peaks import latent_peaks
     from cartsim.record import check
-    from cartsim.store.content import ContentHash
-    from cartsim.store.files import PartWriter
+    from cartsim.store.content import content_sums
+    from cartsim.store.files import encode
+    from cartsim.store.provenance import Provenance
+    from cartsim.sweep.question import make_summary
 
     given = scenario(SUBJECTS, tables=TABLES)
     arm = ready(given)[0]
-    summary = Summary(standard_endpoints("astct2019"), [arm.id], arm.id, 30.0)
+    plan = make_summary(given).plan
+    provenance = Provenance("bench", "", "", 1, "0", None, {}, "", {})
     spent: dict[str, float] = defaultdict(float)
+    measured: list[dict[str, np.ndarray]] = []
+    parts: dict[str, list[pa.Table]] = defaultdict(list)
 
     def timed(part: str, action: Callable[[], Any]) -> Any:
         begin = time.process_time()
@@ -48,19 +54,22 @@ def _one_round() -> dict[str, float]:
         spent[part] += 1e6 * (time.process_time() - begin) / SUBJECTS
         return result
 
-    with tempfile.TemporaryDirectory() as folder:
-        hashes = {name: ContentHash(name) for name in TABLES}
-        files = {name: PartWriter(Path(folder), name, b"{}") for name in TABLES}
-        for span in spans(SUBJECTS, 1):
-            cohort, drawn = timed("cohort", lambda span=span: draw_for(given, arm, span))
-            masks = timed("who is eligible", lambda cohort=cohort: arm.masks(cohort))
-            block = timed("kernel", lambda drawn=drawn, masks=masks: run_block(arm.clinic, drawn, *masks))
-            tables = timed("tables", lambda c=cohort, d=drawn, b=block: build_tables(given, arm, 0, c, d, b))
-            for name, rows in tables.items():
-                timed("checks", lambda name=name, rows=rows: check(name, rows))
-                timed("content hash", lambda name=name, rows=rows: hashes[name].add(rows))
-                timed("Parquet", lambda name=name, rows=rows: files[name].add(rows))
-            timed("summary", lambda tables=tables: summary.add({arm.id: tables["adsl"]}))
-        for file in files.values():
-            timed("Parquet", file.close)
+    for span in spans(SUBJECTS, 1):
+        cohort, drawn = timed("cohort", lambda span=span: draw_for(given, arm, span))
+        masks = timed("who is eligible", lambda cohort=cohort: arm.masks(cohort))
+        block = timed("kernel", lambda drawn=drawn, masks=masks: run_block(arm.clinic, drawn, *masks))
+        latent = timed("latent peaks", lambda d=drawn, b=block: latent_peaks(arm.clinic, d, b.courses))
+        ran = Ran(arm.who(0), cohort, drawn, block, latent)
+        found = timed("measures", lambda ran=ran: measure(ran, None))
+        for name, rows in timed("tables", lambda r=ran, f=found: build_tables(given, r, f)).items():
+            parts[name].append(rows)
+        measured.append({name: found[name] for name in plan.columns})
+    columns = {name: np.concatenate([one[name] for one in measured]) for name in plan.columns}
+    zero = np.zeros(SUBJECTS, "i4")
+    timed("counts", lambda: tally(plan, zero, zero, {arm.id: columns}, arm.id, [arm.id]))
+    for name, rows in parts.items():
+        whole = timed("tables", lambda rows=rows: pa.concat_tables(rows).unify_dictionaries())
+        timed("checks", lambda name=name, whole=whole: check(name, whole))
+        timed("content hash", lambda name=name, whole=whole: content_sums(name, whole))
+        timed("Parquet", lambda name=name, whole=whole: encode(name, whole, provenance))
     return dict(spent)

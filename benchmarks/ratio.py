@@ -5,15 +5,13 @@ adae and adcm through the store, while plain SimPy still writes nothing.
 """
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import plain
 from benchmarks.engine import TABLES, ready, scenario
 from benchmarks.measure import interleaved, median, show, spread
-from cartsim.arms import ReadyArm
-from cartsim.scenario.resolve import Scenario
+from cartsim.sweep.points import Points
 
 SUBJECTS = 20_000
 EACH = 5_000  # subjects of the fastest shape: its cost a subject does not depend on how many there are
@@ -24,11 +22,11 @@ TARGETS = {"no output": (80.0, 50.0), "Parquet": (40.0, 25.0)}
 
 def run(repeats: int = 3) -> dict[str, Any]:
     """Measure and print."""
-    from cartsim.blocks import draw_for, spans
+    from cartsim.cells import draw_for, spans
     from cartsim.drivers.batch import run_block
 
     given = scenario(SUBJECTS, tables=TABLES)
-    arms = ready(given)
+    points = Points(given)
     # the engine keeps logs only for tables that are asked for
     arm = ready(scenario(SUBJECTS))[0]
     blocks = []
@@ -53,7 +51,7 @@ def run(repeats: int = 3) -> dict[str, Any]:
         "batches of 100": lambda: simpy(100, EACH),
         "one environment each": lambda: simpy(1, EACH),
         "no output": run_engine,
-        "Parquet": lambda: [write_parquet(given, arms) for _ in range(TIMES)],
+        "Parquet": lambda: [write_parquet(points) for _ in range(TIMES)],
     }
     count = dict.fromkeys(actions, SUBJECTS * TIMES) | {"one environment": SUBJECTS}
     count |= {"batches of 100": EACH, "one environment each": EACH}
@@ -92,17 +90,16 @@ def run(repeats: int = 3) -> dict[str, Any]:
     return {"us_per_subject": cost, "ratios": ratios, "events_per_subject": events["a subject"]}
 
 
-def write_parquet(given: Scenario, arms: Sequence[ReadyArm]) -> None:
-    """Draw, run and write the tables of one arm, one block after the other, through the store."""
-    from cartsim.blocks import run_span, spans
-    from cartsim.store import Provenance, RunWriter
+def write_parquet(points: Points) -> None:
+    """Simulate and write a whole run of one arm, one block after the other, as a worker does."""
+    from cartsim.store.place import Place
+    from cartsim.store.provenance import Provenance
+    from cartsim.sweep.plan import Plan
+    from cartsim.sweep.session import BlockNames, WriteBlock
 
+    given = points.base
     provenance = Provenance("bench", "", given.hash(), given.require_seed(), "0", None, {}, "", {})
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        RunWriter(Path(folder) / "run", TABLES, provenance) as writer,
-    ):
-        for span in spans(given.subjects, 1):
-            for tables in run_span(given, arms, span).values():
-                for name, rows in tables.items():
-                    writer.append(name, rows)
+    with tempfile.TemporaryDirectory() as folder:
+        work = WriteBlock(points, Place.of(Path(folder) / "run"), provenance, BlockNames(points, {}))
+        for block in Plan.new(1, 1, given.subjects, [arm.id for arm in given.arms]).blocks():
+            work(block)

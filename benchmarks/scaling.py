@@ -10,7 +10,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 def run(repeats: int = 3) -> dict[str, Any]:
     """Measure and print: drawing and simulating, block by block as a run does, nothing kept."""
-    from cartsim.blocks import draw_for, spans
+    from cartsim.cells import draw_for, spans
     from cartsim.drivers.batch import run_block
 
     bare = scenario(1)

@@ -11,7 +11,7 @@ SUBJECTS = 131_072
 
 def run(repeats: int = 5) -> dict[str, Any]:
     """Measure and print."""
-    from cartsim.blocks import Span, draw_for, spans
+    from cartsim.cells import Span, draw_for, spans
     from cartsim.drivers.batch import run_block
 
     bare = scenario(1)

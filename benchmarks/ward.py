@@ -12,7 +12,7 @@ TIMES = 10
 
 def run(repeats: int = 3) -> dict[str, Any]:
     """Measure and print: 2,000 subjects, one a day, unlimited and with 8 beds, 4 ICU beds and 6 doses."""
-    from cartsim.blocks import Span, draw_for
+    from cartsim.cells import Span, draw_for
     from cartsim.drivers.batch import run_block
     from cartsim.drivers.ward import run_ward
     from cartsim.sites import build_site

@@ -10,14 +10,23 @@ fetched on first use, so that `import cartsim` and `cartsim --help` load neither
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cartsim.results import ce_frame
     from cartsim.scenario.load import load_scenario
+    from cartsim.story import explain, replay
     from cartsim.study import Study, run
 
     __version__: str
 
-__all__ = ["Study", "__version__", "load_scenario", "run"]
+__all__ = ["Study", "__version__", "ce_frame", "explain", "load_scenario", "replay", "run"]
 
-_HOME = {"load_scenario": "cartsim.scenario.load", "run": "cartsim.study", "Study": "cartsim.study"}
+_HOME = {
+    "load_scenario": "cartsim.scenario.load",
+    "run": "cartsim.study",
+    "ce_frame": "cartsim.results",
+    "Study": "cartsim.study",
+    "replay": "cartsim.story",
+    "explain": "cartsim.story",
+}
 
 
 def __getattr__(name: str) -> Any:

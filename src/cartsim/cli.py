@@ -2,37 +2,18 @@
 stdout (results) and to stderr (progress), and how every failure ends: one message and its own exit code.
 """
 
-import json
 import sys
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from cartsim.errors import CartsimError, InvalidInput, Unreachable
+# importing them declares their commands
+from cartsim import cli_runs  # noqa: F401
+from cartsim.commands.options import Json, Sets, app, parse_sets, print_json
+from cartsim.errors import CartsimError, Unreachable
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from cartsim.scenario.resolve import Scenario
-    from cartsim.study import Study
-
-app = typer.Typer(
-    name="cartsim",
-    help="Simulate CRS and ICANS after CAR-T infusion: the same virtual subjects under several policies.",
-    epilog="A hypothesis tool, not bedside advice. Start with: cartsim run scenarios/tocilizumab_timing.yaml",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one value, such as arms.early.policy=asco_2021."),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -44,65 +25,6 @@ def _root(
 
         print(f"cartsim {installed('cartsim')}")
         raise typer.Exit()
-
-
-@app.command(short_help="Run a scenario: tables, Parquet files, figures.")
-def run(
-    scenario: Annotated[Path, typer.Argument(help="Scenario file (YAML).")],
-    out: Annotated[Path | None, typer.Option(help="Output folder; default results/<scenario id>.")] = None,
-    set_: Sets = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of run.seed.")] = None,
-    subjects: Annotated[int | None, typer.Option(help="Instead of population.subjects.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Threads; 0 takes all cores.")] = 0,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Replace results of another scenario in --out.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
-    as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
-) -> None:
-    """Run a scenario: tables of outcomes and paired differences, Parquet files."""
-    from cartsim.commands.folder import prepare_folder
-    from cartsim.scenario.load import load_scenario
-
-    overrides = parse_sets(set_ or [])
-    if seed is not None:
-        overrides["run.seed"] = seed
-    if subjects is not None:
-        overrides["population.subjects"] = subjects
-    loaded = load_scenario(scenario, overrides)
-    loaded.require_seed()
-    if dry_run:
-        show_plan(loaded, as_json)
-        return
-    folder = prepare_folder(out, loaded, fresh)
-    from cartsim.commands.console import print_answer, print_ending
-    from cartsim.commands.progress import progress_bar
-    from cartsim.study import run as run_study
-
-    with ExitStack() as bar:
-        progress = bar.enter_context(progress_bar(quiet))
-
-        def show(found: "Study") -> None:
-            # the reader need not wait for the figures
-            bar.close()
-            print_answer(found, loaded)
-
-        answered = None if as_json else show
-        study = run_study(loaded, folder, workers=workers, progress=progress, answered=answered)
-    if as_json:
-        print_json(
-            {
-                "out": str(folder),
-                "files": [str(name) for name in study.files],
-                "warnings": list(dict.fromkeys(study.warnings)),
-                "manifest": study.manifest,
-                "outcomes": json.loads(study.outcomes.to_json(orient="records", double_precision=15)),
-                "contrasts": json.loads(study.contrasts.to_json(orient="records", double_precision=15)),
-            }
-        )
-    else:
-        print_ending(study)
 
 
 @app.command(short_help="Validate files, show policies as tables and the plan.")
@@ -180,45 +102,6 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(Unreachable.exit_code)
 
 
-def parse_sets(given: list[str]) -> dict[str, Any]:
-    """`["a.b=1"]` -> `{"a.b": "1"}`. Raises `InvalidInput` where the equals sign is missing."""
-    sets: dict[str, Any] = {}
-    for text in given:
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            raise InvalidInput("--set takes key=value", where=text, mend="--set run.seed=1")
-        if key.strip() in sets:
-            raise InvalidInput(
-                "--set names the same key twice", where=key.strip(), mend="keep one of the two"
-            )
-        sets[key.strip()] = value.strip()
-    return sets
-
-
-def show_plan(scenario: "Scenario", as_json: bool) -> None:
-    """What a run would do, without doing it."""
-    from cartsim.commands.check import plan_lines
-    from cartsim.study import plan
-
-    planned = plan(scenario)
-    if as_json:
-        print_json({"scenario": scenario.id, "hash": scenario.hash(), "plan": planned})
-        return
-    print(f"{scenario.id}: {scenario.title}")
-    for line in plan_lines(planned):
-        print(f"  {line}")
-    print("nothing was written")
-
-
-def print_json(data: Any) -> None:
-    """JSON on stdout; what JSON does not know (paths, numpy numbers) is written as text or number."""
-
-    def plain(value: Any) -> Any:
-        return value.item() if hasattr(value, "item") else str(value)
-
-    print(json.dumps(data, indent=2, ensure_ascii=False, default=plain))
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code and never shows a traceback."""
     import signal
@@ -234,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     except CartsimError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written was left under its final name", 130)
+        return _fail(interrupted(argv), 130)
     except BrokenPipeError:
         # The reader of a pipe has left (`| head`); Python would complain once more at exit.
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115
@@ -242,6 +125,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _fail(str(storage_error(error)), Unreachable.exit_code)
     except SystemExit as error:
+        if error.code in (130, 143):
+            return _fail(interrupted(argv), error.code)
         return error.code if isinstance(error.code, int) else 1
     except Exception as error:
         return _fail(_internal(error), CartsimError.exit_code)
@@ -257,12 +142,23 @@ def _run_command(argv: list[str] | None) -> int:
         show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
         if show is None or isinstance(error, CartsimError):
             if type(error).__name__ == "Abort":
-                return _fail("interrupted", 130)
+                return _fail(interrupted(argv), 130)
             raise
         show()
-    if code == 130:
-        return _fail("interrupted; nothing half-written was left under its final name", 130)
+    if code in (130, 143):
+        return _fail(interrupted(argv), code)
     return code if isinstance(code, int) else 0
+
+
+def interrupted(argv: list[str] | None) -> str:
+    """What to say to whoever stopped a command, and what to type to go on."""
+    import shlex
+
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] != ["run"]:
+        return "interrupted; nothing half-written was left"
+    again = shlex.join(["cartsim", *(word for word in given if word != "--fresh")])
+    return f"interrupted; blocks that were done are kept. To go on:\n    {again}"
 
 
 def _fail(message: str, code: int) -> int:

@@ -20,13 +20,13 @@ from cartsim.terms import BASELINE_DECISIONS, Decision
 
 # places of the covariates in their correlation matrix, which is the order of their decisions too
 (
-    _AGE_AT, _WEIGHT_AT, _MALE_AT, _BURDEN_AT, _LDH_AT, _FERRITIN_AT, _CRP_AT, _PLATELETS_AT, _CREATININE_AT,
-    _NEURO_AT, _DOSE_AT,
+    AGE_AT, WEIGHT_AT, MALE_AT, BURDEN_AT, LDH_AT, FERRITIN_AT, CRP_AT, PLATELETS_AT, CREATININE_AT,
+    NEURO_AT, DOSE_AT,
 ) = range(len(NAMES))  # fmt: skip
-_TRUNCNORM = int(Kind.TRUNCNORM)
-_LOGNORMAL = int(Kind.LOGNORMAL)
-_BERNOULLI = int(Kind.BERNOULLI)
-_FIXED = int(Kind.FIXED)
+TRUNCNORM = int(Kind.TRUNCNORM)
+LOGNORMAL = int(Kind.LOGNORMAL)
+BERNOULLI = int(Kind.BERNOULLI)
+FIXED = int(Kind.FIXED)
 
 #: The declared joint distribution as compiled code reads it.
 MARGINS = np.dtype(
@@ -48,6 +48,7 @@ MARGINS = np.dtype(
 COHORT = np.dtype(
     [
         ("subject", "i8"),
+        ("source_row", "i8"),  # of the user's own cohort, where there is one
         ("age_years", "f8"),
         ("male", "i1"),
         ("weight_kg", "f8"),
@@ -68,9 +69,9 @@ COHORT = np.dtype(
     align=True,
 )
 
-_FIRST_COVARIATE = int(Decision.AGE)
-_ADHERENCE = int(Decision.ADHERENCE)
-_COMORBIDITY = int(Decision.COMORBIDITY)
+FIRST_COVARIATE = int(Decision.AGE)
+ADHERENCE = int(Decision.ADHERENCE)
+COMORBIDITY = int(Decision.COMORBIDITY)
 _CRS_AMPLITUDE = int(Decision.CRS_AMPLITUDE)
 _ICANS_AMPLITUDE = int(Decision.ICANS_AMPLITUDE)
 _CRS_PEAK_TIME = int(Decision.CRS_PEAK_TIME)
@@ -107,12 +108,12 @@ def margins_of(population: Population) -> np.ndarray:
 
 
 @compiled
-def _from_score(m: np.record, k: int, z: float) -> float:
+def from_score(m: np.record, k: int, z: float) -> float:
     """Covariate `k` at normal score `z`: truncation rescales the probability, it never piles up at the ends."""
     kind = m.kind[k]
-    if kind == _FIXED:
+    if kind == FIXED:
         return m.p1[k]
-    if kind == _BERNOULLI:
+    if kind == BERNOULLI:
         return 1.0 if z > m.p2[k] else 0.0
     u = m.u_low[k] + normal_cdf(z) * (m.u_high[k] - m.u_low[k])
     if u <= 0.0:
@@ -120,7 +121,7 @@ def _from_score(m: np.record, k: int, z: float) -> float:
     if u >= 1.0:
         return m.high[k]
     value = m.p1[k] + m.p2[k] * normal_quantile(u)
-    if kind == _LOGNORMAL:
+    if kind == LOGNORMAL:
         value = math.exp(value)
     return min(max(value, m.low[k]), m.high[k])
 
@@ -129,7 +130,7 @@ def _from_score(m: np.record, k: int, z: float) -> float:
 def _draw_covariates(p: np.record, m: np.record, row: np.record, u: np.ndarray, scores: np.ndarray) -> None:
     n = scores.size
     for k in range(n):
-        scores[k] = normal_quantile(u[_FIRST_COVARIATE + k])
+        scores[k] = normal_quantile(u[FIRST_COVARIATE + k])
     # from the last down, so that each correlated score still reads the independent ones before it
     for k in range(n - 1, -1, -1):
         total = 0.0
@@ -140,26 +141,26 @@ def _draw_covariates(p: np.record, m: np.record, row: np.record, u: np.ndarray, 
     for k in range(n):
         risk += m.risk_weights[k] * scores[k]
     row.risk = risk
-    row.age_years = _from_score(m, _AGE_AT, scores[_AGE_AT])
-    row.weight_kg = _from_score(m, _WEIGHT_AT, scores[_WEIGHT_AT])
-    row.male = int(_from_score(m, _MALE_AT, scores[_MALE_AT]))
-    row.burden = scores[_BURDEN_AT]
-    row.high_burden = 1 if scores[_BURDEN_AT] > m.burden_cut else 0
-    row.ldh_u_per_l = _from_score(m, _LDH_AT, scores[_LDH_AT])
-    row.ferritin_ng_per_ml = _from_score(m, _FERRITIN_AT, scores[_FERRITIN_AT])
-    row.crp_mg_per_l = _from_score(m, _CRP_AT, scores[_CRP_AT])
-    row.platelets_1e9_per_l = _from_score(m, _PLATELETS_AT, scores[_PLATELETS_AT])
-    row.creatinine_mg_per_dl = _from_score(m, _CREATININE_AT, scores[_CREATININE_AT])
+    row.age_years = from_score(m, AGE_AT, scores[AGE_AT])
+    row.weight_kg = from_score(m, WEIGHT_AT, scores[WEIGHT_AT])
+    row.male = int(from_score(m, MALE_AT, scores[MALE_AT]))
+    row.burden = scores[BURDEN_AT]
+    row.high_burden = 1 if scores[BURDEN_AT] > m.burden_cut else 0
+    row.ldh_u_per_l = from_score(m, LDH_AT, scores[LDH_AT])
+    row.ferritin_ng_per_ml = from_score(m, FERRITIN_AT, scores[FERRITIN_AT])
+    row.crp_mg_per_l = from_score(m, CRP_AT, scores[CRP_AT])
+    row.platelets_1e9_per_l = from_score(m, PLATELETS_AT, scores[PLATELETS_AT])
+    row.creatinine_mg_per_dl = from_score(m, CREATININE_AT, scores[CREATININE_AT])
     row.easix = row.ldh_u_per_l * row.creatinine_mg_per_dl / row.platelets_1e9_per_l
-    row.prior_neuro = int(_from_score(m, _NEURO_AT, scores[_NEURO_AT]))
-    row.cell_dose_1e6 = _from_score(m, _DOSE_AT, scores[_DOSE_AT])
-    row.adherent = 1 if u[_ADHERENCE] < p.adherence else 0
-    row.comorbid = 1 if u[_COMORBIDITY] > 1.0 - p.comorbid_share else 0
+    row.prior_neuro = int(from_score(m, NEURO_AT, scores[NEURO_AT]))
+    row.cell_dose_1e6 = from_score(m, DOSE_AT, scores[DOSE_AT])
+    row.adherent = 1 if u[ADHERENCE] < p.adherence else 0
+    row.comorbid = 1 if u[COMORBIDITY] > 1.0 - p.comorbid_share else 0
 
 
 @compiled
-def _derive_constants(p: np.record, s: np.record, row: np.record, u: np.ndarray) -> None:
-    """MODEL 1, 2, 5: larger u is worse or later, everywhere."""
+def derive_constants(p: np.record, s: np.record, row: np.record, u: np.ndarray) -> None:
+    """What decides a subject's course, from its covariates and numbers (MODEL 1, 2, 5): larger u is worse or later."""
     s.subject = row.subject
     r = p.risk_weight
     z0 = r * row.risk + math.sqrt(1.0 - r * r) * normal_quantile(u[_CRS_AMPLITUDE])
@@ -181,6 +182,8 @@ def _derive_constants(p: np.record, s: np.record, row: np.record, u: np.ndarray)
     s.toci_effect = p.toci_effect * math.exp(-p.toci_effect_spread * normal_quantile(u[_TOCI_SIZE]))
     s.steroid_size = math.exp(-p.steroid_spread * normal_quantile(u[_STEROID_SIZE]))
     s.weight_kg = row.weight_kg
+    s.crp_base = row.crp_mg_per_l
+    s.ferritin_base = row.ferritin_ng_per_ml
     s.steroid_scale = p.steroid_ref_kg / row.weight_kg if row.weight_kg < p.steroid_light_kg else 1.0
     s.other_fever_start = math.inf
     s.other_fever_end = -math.inf
@@ -214,7 +217,7 @@ def _draw(
         else:
             fill_baseline(key0, key1, row.subject, u)
         _draw_covariates(p, m, row, u, scores)
-        _derive_constants(p, s, row, u)
+        derive_constants(p, s, row, u)
         s.key0 = key0
         s.key1 = key1
 

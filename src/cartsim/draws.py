@@ -10,6 +10,7 @@ import hashlib
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from cartsim.compiled import UNCOMPILED, compiled
 from cartsim.terms import BASELINE_DECISIONS
@@ -26,6 +27,7 @@ _LANES = 4
 _ROUNDS = 10
 # 52 bits and a half: never 0 or 1, so that every inverse distribution function is finite
 _STEP = 2.0**-52
+_CUBE_EDGE = 2.0**-31
 
 if UNCOMPILED:
     np.seterr(over="ignore")
@@ -111,11 +113,35 @@ def _fill_uniforms(
 
 
 def uniforms(
-    key: tuple[np.uint64, np.uint64], subjects: np.ndarray, decision: int, occurrence: int = 0
+    key: tuple[np.uint64, np.uint64], subjects: npt.ArrayLike, decision: int, occurrence: int = 0
 ) -> np.ndarray:
     """Uniform numbers of one decision and occurrence for many subjects (int64[n] -> float64[n])."""
-    out = np.empty(len(subjects))
-    _fill_uniforms(key[0], key[1], np.asarray(subjects, dtype=np.int64), int(decision), int(occurrence), out)
+    places = np.asarray(subjects, dtype=np.int64)
+    out = np.empty(len(places))
+    _fill_uniforms(key[0], key[1], places, int(decision), int(occurrence), out)
+    return out
+
+
+@compiled
+def _fill_at(
+    key0: np.uint64,
+    key1: np.uint64,
+    subjects: np.ndarray,
+    decision: int,
+    occurrences: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    for i in range(subjects.size):
+        out[i] = uniform(key0, key1, subjects[i], decision, occurrences[i])
+
+
+def uniforms_at(
+    key: tuple[np.uint64, np.uint64], subjects: npt.ArrayLike, decision: int, occurrences: npt.ArrayLike
+) -> np.ndarray:
+    """Uniform numbers of one decision, each at its own subject and occurrence (both int64[n] -> float64[n])."""
+    places = np.asarray(subjects, dtype=np.int64)
+    out = np.empty(len(places))
+    _fill_at(key[0], key[1], places, int(decision), np.asarray(occurrences, dtype=np.int64), out)
     return out
 
 
@@ -136,6 +162,73 @@ def sobol_baseline(seed: int, replicate: int, first: int, count: int) -> np.ndar
     # in whole powers of two, of which scipy would otherwise remind the user at every run
     points = engine.random(1 << (count - 1).bit_length())[:count]
     return np.clip(points, 2.0**-31, 1.0 - 2.0**-31)
+
+
+def name_counter(name: str) -> int:
+    """A place among subjects for something that has a name and no number (63 bits, by blake2b).
+
+    What is drawn for a name does not depend on which other names there are.
+    """
+    digest = hashlib.blake2b(f"cartsim/name/{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def design_seed(seed: int) -> int:
+    """Seed of a study's design, of 32 bits as samplers of others take it, and apart from every study key."""
+    digest = hashlib.blake2b(f"cartsim/design/{int(seed)}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
+
+
+def lhs_cube(seed: int, points: int, inputs: int) -> np.ndarray:
+    """Latin hypercube on the unit cube, [points, inputs]: every input has one point in each of `points` strata."""
+    from scipy.stats import qmc
+
+    return qmc.LatinHypercube(inputs, rng=_design_generator(seed)).random(points)
+
+
+def sobol_cube(seed: int, points: int, inputs: int) -> np.ndarray:
+    """Scrambled Sobol' points on the unit cube, [points, inputs]; fewer points are the first of more."""
+    from scipy.stats import qmc
+
+    engine = qmc.Sobol(inputs, scramble=True, bits=30, rng=_design_generator(seed))
+    cube = engine.random(1 << (points - 1).bit_length())[:points]
+    return np.clip(cube, _CUBE_EDGE, 1.0 - _CUBE_EDGE)
+
+
+def saltelli_cube(seed: int, rows: int, inputs: int, groups: list[str] | None = None) -> np.ndarray:
+    """Saltelli's matrices on the unit cube by SALib: for each of `rows`: A, AB of every input (or group, in the order
+    in which `groups`, one name an input, first names it), B. Raises `ModuleNotFoundError` without SALib.
+    """
+    from SALib.sample import sobol  # type: ignore[import-untyped]
+
+    problem = _salib_problem(inputs, groups)
+    # a power of two keeps the sequence balanced; the rows that were not asked for are the last
+    full = 1 << (rows - 1).bit_length()
+    steps = 2 + (len(set(groups)) if groups else inputs)
+    cube = sobol.sample(problem, full, calc_second_order=False, seed=_design_generator(seed))[: rows * steps]
+    return np.clip(cube, _CUBE_EDGE, 1.0 - _CUBE_EDGE)
+
+
+def morris_cube(seed: int, trajectories: int, inputs: int, groups: list[str] | None = None) -> np.ndarray:
+    """Morris' trajectories on four levels of the unit cube by SALib: inputs (or groups) + 1 rows each, every row
+    one step from the last. Raises `ModuleNotFoundError` without SALib.
+    """
+    from SALib.sample import morris
+
+    return morris.sample(_salib_problem(inputs, groups), trajectories, num_levels=4, seed=seed)
+
+
+def _design_generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(int(seed)))
+
+
+def _salib_problem(inputs: int, groups: list[str] | None) -> dict[str, object]:
+    problem: dict[str, object] = {
+        "num_vars": inputs,
+        "names": [f"x{place}" for place in range(inputs)],
+        "bounds": [[0.0, 1.0]] * inputs,
+    }
+    return problem | ({"groups": groups} if groups else {})
 
 
 # fmt: off

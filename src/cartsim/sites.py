@@ -3,15 +3,14 @@
 Arms meet the same subjects in the same order of arrival; what differs is the policy and so who waits for what.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from cartsim.arms import ReadyArm
-from cartsim.blocks import UNIT, Span, build_tables, draw_for
-from cartsim.drivers.batch import Block
+from cartsim.cells import Ran, Span, draw_for, harms_of
 from cartsim.drivers.ward import (
     DOSES,
     ICU,
@@ -23,7 +22,8 @@ from cartsim.drivers.ward import (
     arrivals_poisson,
     run_ward,
 )
-from cartsim.tables import ward_occupancy, ward_stockouts, ward_waits
+from cartsim.model.peaks import latent_peaks
+from cartsim.tables import Identity, ward_occupancy, ward_stockouts, ward_waits
 from cartsim.terms import HOURS_PER_DAY
 
 if TYPE_CHECKING:
@@ -54,43 +54,23 @@ def build_site(scenario: "Scenario", replicate: int) -> Site:
     )
 
 
-def run_replicate(
-    scenario: "Scenario", arms: Sequence[ReadyArm], replicate: int, size: int | None = None
-) -> Iterator[dict[str, dict[str, pa.Table]]]:
-    """Tables of one replicate, a block of subjects at a time; the site's own tables come with the first."""
+def run_replicate(scenario: "Scenario", arms: Sequence[ReadyArm], replicate: int) -> list[Ran]:
+    """One replicate of a site, arm by arm, with the tables of the site itself."""
     site = build_site(scenario, replicate)
     span = Span(replicate, 0, scenario.subjects)
-    done: list[tuple[ReadyArm, np.ndarray, np.ndarray, WardRun]] = []
+    results = []
     for arm in arms:
         cohort, subjects = draw_for(scenario, arm, span)
-        done.append((arm, cohort, subjects, run_ward(arm.clinic, subjects, *arm.masks(cohort), site)))
-    size = size or 4 * UNIT
-    for first in range(0, max(scenario.subjects, 1), size):
-        tables: dict[str, dict[str, pa.Table]] = {}
-        for arm, cohort, subjects, ward in done:
-            rows = slice(first, first + size)
-            part = _part(ward.block, first, min(size, scenario.subjects - first))
-            tables[arm.id] = build_tables(scenario, arm, replicate, cohort[rows], subjects[rows], part)
-            if first == 0:
-                tables[arm.id] |= _ward_tables(arm, replicate, cohort, ward, site)
-        yield tables
+        ward = run_ward(arm.clinic, subjects, *arm.masks(cohort), site)
+        latent = latent_peaks(arm.clinic, subjects, ward.block.courses)
+        who = arm.who(replicate)
+        tables = _ward_tables(who, cohort, ward, site)
+        harms = harms_of(arm, cohort, subjects, ward.block)
+        results.append(Ran(who, cohort, subjects, ward.block, latent, tables, harms))
+    return results
 
 
-def _part(block: Block, first: int, count: int) -> Block:
-    """Subjects `first .. first+count-1` of a block, rows numbered from 0."""
-    logs = []
-    for rows in (block.episodes, block.doses, block.changes):
-        low, high = np.searchsorted(rows["row"], [first, first + count])
-        part = rows[low:high].copy()
-        part["row"] -= first
-        logs.append(part)
-    return Block(block.courses[first : first + count], *logs)
-
-
-def _ward_tables(
-    arm: ReadyArm, replicate: int, cohort: np.ndarray, ward: WardRun, site: Site
-) -> dict[str, pa.Table]:
-    who = arm.who(replicate)
+def _ward_tables(who: Identity, cohort: np.ndarray, ward: WardRun, site: Site) -> dict[str, pa.Table]:
     capacity = {WARD: site.beds, ICU: site.icu_beds, DOSES: site.tocilizumab_doses}
     return {
         "ward_waits": ward_waits(who, cohort, ward.infusion_d, ward.waits, ward.end_d),

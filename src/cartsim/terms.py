@@ -20,6 +20,8 @@ HIGH_BITS = 0x8080808080808080
 #: Levels 0-5 of a sign; axes with fewer repeat the last.
 MAX_LEVELS = 6
 MAX_PROPHYLAXIS = 32
+#: The classical Runge-Kutta step: how far ahead each slope is read, along the one before it, and what it weighs.
+RUNGE_KUTTA = ((0.0, 1.0 / 6.0), (0.5, 1.0 / 3.0), (0.5, 1.0 / 3.0), (1.0, 1.0 / 6.0))
 
 DISCLAIMER = (
     "Hypothesis tool, not bedside advice: virtual subjects, and clinical numbers that are mostly assumed."
@@ -90,6 +92,31 @@ class Drug(IntEnum):
     ANAKINRA = 3
 
 
+class PkModel(IntEnum):
+    """How the concentration of tocilizumab is computed (CLINICAL C1)."""
+
+    LINEAR = 0
+    MOES = 1
+    FREY = 2
+
+
+class Marker(IntEnum):
+    """What is measured at the times of the scenario's schedule; the first four may be looked at by rules."""
+
+    IL6 = 0
+    CRP = 1
+    FERRITIN = 2
+    TEMPERATURE = 3
+    TOCILIZUMAB = 4
+    OCCUPANCY = 5
+
+
+#: Markers that a rule may look at.
+RULE_MARKERS = 4
+#: Samples taken and not yet known that a course remembers, and the one that is known.
+MARKER_ROOM = 4
+
+
 class Setting(IntEnum):
     """Where the subject is; decides how often it is assessed."""
 
@@ -142,6 +169,28 @@ class Cause(IntEnum):
     OTHER = 3
 
 
+class Reaction(IntEnum):
+    """What a drug may do to a subject beside its purpose; an infection may come without it."""
+
+    INFUSION_REACTION = 0
+    HYPERSENSITIVITY = 1
+    NEUTROPENIA = 2
+    HEPATOTOXICITY = 3
+    INFECTION = 4
+    HYPERGLYCAEMIA = 5
+    PSYCHIATRIC = 6
+    INJECTION_SITE = 7
+
+
+class HarmSource(IntEnum):
+    """Where a reaction comes from; dexamethasone and methylprednisolone are one source."""
+
+    BACKGROUND = 0
+    TOCILIZUMAB = 1
+    STEROID = 2
+    ANAKINRA = 3
+
+
 class EventType(IntEnum):
     """`evtype` of a time-to-event row (SAVVY coding)."""
 
@@ -192,6 +241,20 @@ class Decision(IntEnum):
     ICE_ERROR = 64
     ARRIVAL = 65
     BOOTSTRAP = 66
+    PARAMETER = 67  # subject: made from the registry key; occurrence: number of the parameter set
+    HARM_INFUSION_REACTION = 70  # 70 + Reaction; occurrence: source, and number of the dose or day
+    HARM_HYPERSENSITIVITY = 71
+    HARM_NEUTROPENIA = 72
+    HARM_HEPATOTOXICITY = 73
+    HARM_INFECTION = 74
+    HARM_HYPERGLYCAEMIA = 75
+    HARM_PSYCHIATRIC = 76
+    HARM_INJECTION_SITE = 77
+    HARM_ONSET = 78  # occurrence: reaction, source and number
+    HARM_SEVERITY = 79
+    SOURCE_ROW = 80  # which row of the user's own cohort a subject is, drawn with replacement
+    SOURCE_ORDER = 81  # subject: row of the file; the order in which rows are taken without replacement
+    BRIDGING = 82  # whether bridging therapy reduced the burden before infusion
 
 
 BASELINE_DECISIONS = 64

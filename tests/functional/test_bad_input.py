@@ -64,7 +64,6 @@ SPOILT = [
     ("unknown distribution", "dist: lognormal", "dist: weibull", "population.weight_kg", "lognormal"),
     ("missing parameter", ", cv: 0.2", "", "population.weight_kg.cv", "missing"),
     ("bounds the wrong way", "low: 18, high: 85", "low: 85, high: 18", "population.age_years", "low must be below"),
-    ("cohort from a file", "population:", "population:\n  file: c.parquet", "population.file", "not supported yet"),
     ("negative subjects", "subjects: 100", "subjects: -1", "population.subjects", "at least 0"),
     ("subjects not whole", "subjects: 100", "subjects: 10.5", "population.subjects", "whole number"),
     ("subjects as text", "subjects: 100", 'subjects: "100"', "population.subjects", "whole number"),
@@ -113,7 +112,8 @@ SPOILT = [
     ("unknown table", "[adsl, adae]", "[adsl, adea]", "outputs.tables.1", "adae"),
     ("repeated table", "[adsl, adae]", "[adsl, adsl]", "outputs.tables.1", "repeated"),
     ("unknown events", "events: off", "events: none", "outputs.events", "sample"),
-    ("sweep not yet", "reference:", "sweep: {grid: [1]}\nreference:", "sweep", "not supported yet"),
+    ("sweep method", "reference:", "sweep: {method: grdi, axes: {}}\nreference:", "sweep.method", "grid"),
+    ("sweep key", "reference:", "sweep: {method: grid, axis: {}}\nreference:", "sweep.axis", "axes"),
     ("trial not yet", "reference:", "trial: {cohorts: 3}\nreference:", "trial", "not supported yet"),
     ("old schema", "cartsim/scenario/1", "cartsim/scenario/0", "schema", "cartsim/scenario/1"),
     ("schema missing", "schema: cartsim/scenario/1\n", "", "schema", "cartsim/scenario/1"),
@@ -290,7 +290,7 @@ def test_folder_for_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         ("arms.early.policy.rules.g2_toci.when.crs=9", "grade"),
         ("model.overrides.tocilizumab.efect=1", "tocilizumab.effect"),
         ("run..seed=1", "dots"),
-        ("sweep=[1]", "not supported yet"),
+        ("sweep=[1]", "a map"),
     ],
 )
 def test_bad_settings(good_file: Path, capsys: pytest.CaptureFixture[str], setting: str, words: str) -> None:
@@ -332,11 +332,24 @@ def test_output_folder_with_other_files_is_never_touched(
 def test_output_folder_of_another_scenario(
     tmp_path: Path, good_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """What differs is told by key and nothing is touched, whether that run was simulated or is hardly known."""
     folder = tmp_path / "earlier"
-    folder.mkdir()
-    (folder / "manifest.json").write_text(json.dumps({"scenario_sha256": "0" * 64}))
-    refused(capsys, ["run", str(good_file), "--out", str(folder)], 3, "another scenario", "--fresh")
-    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+    start = ["run", str(good_file), "--out", str(folder), "--quiet", "--subjects", "4"]
+    assert main(start) == 0
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for setting, key in (("run.seed=2", "run.seed: 1 -> 2"), ("monitoring.ward_h=3", "monitoring.ward_h: 6")):
+        refused(capsys, [*start, "--set", setting], 3, "another scenario", key, "--fresh")
+    number = "model.overrides={tocilizumab.effect: 0.5}"
+    refused(capsys, [*start, "--set", number], 3, "another scenario", "tocilizumab.effect", "--fresh")
+    refused(capsys, [*start, "--seed", "2", "--extend"], 3, "another scenario", "run.seed: 1 -> 2", "--fresh")
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "manifest.json").write_text(json.dumps({"scenario_sha256": "0" * 64}))
+    refused(capsys, ["run", str(good_file), "--out", str(bare)], 3, "scenario 00000000 -> ", "--fresh")
+    assert [path.name for path in bare.iterdir()] == ["manifest.json"]
 
 
 def raise_on_write(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -362,7 +375,7 @@ def test_folder_without_permission(
     import errno
 
     raise_on_write(monkeypatch, errno.EACCES)
-    refused(capsys, ["run", str(good_file), "--out", str(tmp_path / "out")], 6, "cannot be written")
+    refused(capsys, ["run", str(good_file), "--out", str(tmp_path / "out")], 6, "cannot write", "Permission")
 
 
 def test_fault_of_our_own_is_one_and_leaves_a_log(

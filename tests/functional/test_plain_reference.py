@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cartsim.arms import ReadyArm, prepare_arm
-from cartsim.blocks import Span, draw_for
+from cartsim.cells import Span, draw_for
 from cartsim.drivers.batch import run_block
 from cartsim.model.peaks import latent_peaks
 from cartsim.scenario.load import load_scenario

@@ -1,5 +1,5 @@
-"""The whole job as a user meets it: from Python, from the command line, in pandas and DuckDB; interrupted, repeated,
-changed by one line."""
+"""The whole job as a user meets it: from Python, from the command line, in pandas and DuckDB; interrupted, gone on
+with, repeated, changed by one line."""
 
 import hashlib
 import json
@@ -18,9 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import cartsim
-from cartsim.errors import InvalidInput
-from cartsim.store import verify
-from cartsim.study import COMPILING, SIMULATING, SUMMARISING, Progress, plan, run
+from cartsim.errors import Incomplete, InvalidInput
+from cartsim.results import COMPILING, SIMULATING, SUMMARISING, Progress
+from cartsim.store import read_failures, read_manifest, read_receipts, verify
+from cartsim.store.place import Place
+from cartsim.study import run
+from cartsim.sweep.estimate import plan
 
 SCENARIOS = (
     "axicel_zuma1",
@@ -36,6 +39,21 @@ def sha256(folder: Path) -> dict[str, str]:
     """Of every file but the manifest, which tells when the run was made."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "manifest.json"]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def assert_only_whole_blocks(folder: Path) -> int:
+    """A partial run holds what opened it and whole blocks, nothing else; the number of blocks."""
+    place = Place.of(folder)
+    assert read_manifest(place, partial=True)["status"] == "partial"
+    receipts = read_receipts(place).values()
+    known = {"manifest.json", "scenario.resolved.yaml"}
+    known |= {name for r in receipts for name in (r.path, *(table.path for table in r.tables))}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == known
+    for receipt in receipts:
+        for table in receipt.tables:
+            assert hashlib.sha256((folder / table.path).read_bytes()).hexdigest() == table.sha256
+    return len(receipts)
 
 
 def command(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -66,7 +84,8 @@ def test_python_api(stored: cartsim.Study) -> None:
     assert {"outcomes.parquet", "contrasts.parquet", "manifest.json", "scenario.resolved.yaml"} <= set(
         stored.files
     )
-    assert cartsim.load_scenario(stored.out / "scenario.resolved.yaml").hash() == stored.scenario.hash()
+    resolved = cartsim.load_scenario(stored.out.local / "scenario.resolved.yaml")
+    assert resolved.hash() == stored.scenario.hash()
 
 
 def test_memory_and_folder_hold_the_same(stored: cartsim.Study, differing) -> None:
@@ -100,7 +119,7 @@ def test_proportions_are_those_of_adsl(stored: cartsim.Study) -> None:
 
 def test_files_open_without_us(stored: cartsim.Study) -> None:
     """pandas and DuckDB read the folder as it lies there; names, nulls and joins work."""
-    folder = stored.out
+    folder = stored.out.local
     assert len(pd.read_parquet(folder / "adsl")) == 750
     assert pd.read_parquet(folder / "outcomes.parquet")["value"].notna().any()
     counted = duckdb.sql(
@@ -118,8 +137,9 @@ def test_files_open_without_us(stored: cartsim.Study) -> None:
 
 
 def test_provenance_is_in_every_footer_and_units_in_every_column(stored: cartsim.Study) -> None:
-    files = sorted(stored.out.rglob("*.parquet"))
-    assert len(files) == 8
+    folder = stored.out.local
+    files = sorted(folder.rglob("*.parquet"))
+    assert len(files) == 9
     for file in files:
         schema = pq.read_schema(file)
         footer = json.loads(schema.metadata[b"cartsim"])
@@ -131,7 +151,7 @@ def test_provenance_is_in_every_footer_and_units_in_every_column(stored: cartsim
         assert "not bedside advice" in footer["disclaimer"]
         assert not {"created", "host", "user"} & set(footer)
         assert all(field.metadata[b"label"] for field in schema), file
-    adsl = pq.read_schema(stored.out / "adsl" / "part-00000.parquet")
+    adsl = pq.read_schema(next((folder / "adsl").iterdir()))
     assert adsl.field("t_crs_d").metadata[b"unit"] == b"d"
     assert adsl.field("steroid_mg_dex_eq").metadata[b"unit"] == b"mg"
 
@@ -163,48 +183,101 @@ def test_one_changed_line_is_another_result_beside_the_first(repository: Path, t
 
 @pytest.mark.parametrize("stage", [SIMULATING, SUMMARISING])
 @pytest.mark.parametrize("before", [False, True])
-def test_an_interrupted_run_leaves_nothing_half_written(
+def test_an_interrupted_run_keeps_whole_blocks_and_goes_on(
     probe, tmp_path: Path, stage: str, before: bool
 ) -> None:
-    """No folder, no partial one; an earlier result stays as it was."""
+    """Nothing half-written; what was there stays as it was; the same call does the rest and nothing twice."""
     scenario, out = probe(9_000, outputs={"tables": ["adsl"]}), tmp_path / "results" / "run"
     if before:
-        run(probe(10), out)
-    held = sha256(tmp_path)
+        run(probe(10, outputs={"tables": ["adsl"]}), out)
+    held = {name: digest for name, digest in sha256(out).items() if "/part-" in name}
 
     def interrupt(progress: Progress) -> None:
         if progress.stage == stage and (progress.done or stage == SUMMARISING):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(scenario, out, progress=interrupt)
-    assert sha256(tmp_path) == held
-    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == (["run"] if before else [])
+        run(scenario, out, progress=interrupt, extend=before)
+    assert sha256(out).items() >= held.items()
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["run"]
+    if not before:
+        assert assert_only_whole_blocks(out) > 0
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("*/part-*")}
     run(scenario, out)
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
     verify(out)
+    whole = run(scenario, tmp_path / "whole", workers=1)
+    hashes = [{t["name"]: t["content_hash"] for t in read_manifest(o)["tables"]} for o in (out, whole.out)]
+    assert hashes[0] == hashes[1]
 
 
-def test_a_failure_inside_a_block_leaves_nothing(
+def test_a_failure_inside_a_block_is_told_and_leaves_no_result(
     probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error in a worker thread reaches the caller as it is, and the folder is gone."""
+    """The error reaches the caller in its own words; the folder holds what opened the run, and the failure."""
 
     def fail(*_: Any) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("cartsim.blocks.adsl", fail)
-    with pytest.raises(MemoryError, match="no room"):
+    with monkeypatch.context() as patch:
+        patch.setattr("cartsim.cells.adsl", fail)
+        for out in (tmp_path / "run", None):
+            with pytest.raises(Incomplete, match="MemoryError: no room"):
+                run(probe(20), out)
+    place = Place.of(tmp_path / "run")
+    [failure] = read_failures(place)
+    assert failure.error == "MemoryError: no room" and 'raise MemoryError("no room")' in failure.traceback
+    assert place.names() == [failure.path, "manifest.json", "scenario.resolved.yaml"]
+    with pytest.raises(Incomplete, match="--retry"):
         run(probe(20), tmp_path / "run")
-    assert not list(tmp_path.iterdir())
+    run(probe(20), tmp_path / "run", retry=True)
+    verify(tmp_path / "run")
 
 
-def test_progress_tells_every_stage_to_its_end(probe) -> None:
+@pytest.mark.parametrize("harmed", ["adsl", "tallies", "blocks", "outcomes.parquet", "maximum_grades.svg"])
+def test_a_finished_run_that_was_damaged_is_mended_when_asked(probe, tmp_path: Path, harmed: str) -> None:
+    """Without --retry the stored results are given; with it what is damaged is made again, and nothing else."""
+    out = tmp_path / "run"
+    scenario = probe(600, outputs={"tables": ["adsl"]})
+    run(scenario, out, block=200)
+    held = sha256(out)
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    run(scenario, out, retry=True)
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+    victim = out / harmed if "." in harmed else sorted((out / harmed).iterdir())[1]
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    victim.write_bytes(data)
+    run(scenario, out, retry=True)
+    verify(out)
+    assert sha256(out) == held
+    again = [path for path in out.glob("adsl/*") if path.stat().st_mtime_ns != made[path]]
+    assert len(again) == (harmed in ("adsl", "tallies", "blocks"))
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_files_of_somebody_else_are_never_touched(probe, tmp_path: Path, fresh: bool) -> None:
+    """From Python too: no run begins among other files, none of them is removed."""
+    for name in ("thesis.txt", "manifest.json"):
+        folder = tmp_path / name.split(".")[0]
+        folder.mkdir()
+        (folder / name).write_text('{"mine": true}')
+        with pytest.raises(InvalidInput, match="holds other files"):
+            run(probe(5), folder, fresh=fresh)
+        assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_progress_tells_every_stage_to_its_end(probe, tmp_path: Path, folder: bool) -> None:
     told: list[Progress] = []
-    run(probe(9_000, outputs={"tables": ["adsl"]}), progress=told.append)
+    out = tmp_path / "run" if folder else None
+    run(probe(9_000, outputs={"tables": ["adsl"]}), out, progress=told.append, block=2048)
     stages = list(dict.fromkeys(progress.stage for progress in told))
     assert [stage for stage in stages if stage != COMPILING] == [SIMULATING, SUMMARISING]
     simulated = [progress for progress in told if progress.stage == SIMULATING]
-    assert [progress.done for progress in simulated] == [0, 4096, 8192, 9000]
+    done = [progress.done for progress in simulated]
+    # the last block, of 808 subjects, may end before another
+    assert (done[0], done[-1], sorted(np.diff(done[-6:]))) == (0, 9000, [808] + 4 * [2048])
     assert {progress.total for progress in simulated} == {9000}
     assert told[-1] == Progress(SUMMARISING, 1, 1)
 
@@ -230,7 +303,7 @@ def test_another_process_gives_the_same_bytes(
         folder=tmp_path, PYTHONHASHSEED="12345",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert sha256(tmp_path / "again") == sha256(stored.out)
+    assert sha256(tmp_path / "again") == sha256(stored.out.local)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -276,9 +349,10 @@ def test_dry_run_writes_nothing(repository: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_run_cleanly(repository: Path, tmp_path: Path, sent: int, code: int) -> None:
-    """Once it simulates: its own exit code, no traceback, nothing left in the folder."""
+    """Once it simulates: its own exit code, no traceback, whole blocks only, and the command that goes on."""
+    arguments = ["run", str(repository / TIMING), "--subjects", "30000000", "--fresh"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cartsim", "run", str(repository / TIMING), "--subjects", "30000000"],
+        [sys.executable, "-m", "cartsim", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     told = []
@@ -291,7 +365,8 @@ def test_a_signal_ends_a_run_cleanly(repository: Path, tmp_path: Path, sent: int
     out, rest = process.communicate(timeout=60)
     assert process.returncode == code, (told, rest)
     assert "Traceback" not in rest and out == ""
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert f"cartsim {' '.join(arguments[:-1])}\n" in rest and "--fresh" not in rest
+    assert_only_whole_blocks(tmp_path / "results" / "tocilizumab_timing")
 
 
 @pytest.mark.parametrize(

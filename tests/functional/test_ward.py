@@ -1,8 +1,10 @@
 """The ward: with nothing scarce it is the batch driver to the last bit; with things scarce nobody is lost, nobody
 jumps the queue, and a course goes on while it waits."""
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cartsim.cli import main
 from cartsim.drivers.ward import Desk
 from cartsim.study import Study, run
 
@@ -335,6 +338,20 @@ def test_a_ward_run_is_the_same_twice(ward, differing) -> None:
     first, second = ward(place), ward(place)
     for name in (*SUBJECT_TABLES[:-1], "ward_waits", "ward_occupancy", "ward_stockouts", "outcomes"):
         assert differing(first.arrow(name), second.arrow(name)) == [], name
+
+
+def test_the_answer_of_a_ward_is_printed_before_the_run_is_closed(
+    probe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Waiting times are read from the blocks, when the manifest does not call the run complete yet."""
+    file = tmp_path / "ward.json"
+    file.write_text(json.dumps(probe(30, site=site(beds=3, icu=1, doses=4))) + "\n")
+    command = ["run", str(file), "--out", str(tmp_path / "run"), "--quiet"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "Waiting at the site" in shown and "Bed for the infusion: requests" in shown
+    assert main(command) == 0
+    assert capsys.readouterr().out == shown
 
 
 def test_later_arrivals_change_nothing_before_them(probe) -> None:

@@ -14,12 +14,13 @@ import pytest
 
 from cartsim.cli import main, parse_sets
 from cartsim.commands import console
-from cartsim.commands.check import plan_lines
 from cartsim.commands.folder import prepare_folder
+from cartsim.commands.plan import plan_lines
 from cartsim.commands.progress import progress_bar
 from cartsim.errors import InvalidInput
 from cartsim.scenario.load import load_scenario
 from cartsim.scenario.resolve import Scenario
+from cartsim.store.place import Place
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -34,7 +35,12 @@ def out_of(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int =
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["run", "check", "evidence", "products", "policies", "schema", "doctor"])
+VERBS = (
+    "run", "merge", "status", "compact", "check", "evidence", "products", "policies", "schema", "doctor"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     assert f"cartsim {verb}" in out_of(capsys, [verb, "--help"])
     assert verb in out_of(capsys, ["--help"])
@@ -121,6 +127,7 @@ def test_plan_in_words() -> None:
 def row(**fields: Any) -> dict[str, Any]:
     base: dict[str, Any] = {"scale": "astct2019", "view": "observed", "variance_ratio": None, "nnt": None}
     base |= {"nnt_kind": None, "n10": None, "n01": None, "harm_lower": None, "harm_upper": None}
+    base |= {"n_units": 9_000}
     return base | fields
 
 
@@ -169,8 +176,9 @@ def study_of(scenario: Scenario) -> Any:
     return SimpleNamespace(
         arrow=tables.__getitem__,
         warnings=["unverified rungs", "unverified rungs"],
-        out=Path("results/x"),
-        files=["adsl", "outcomes.parquet"],
+        out=Place.of("results/x"),
+        manifest={},
+        files=["adsl/part-00000.parquet", "outcomes.parquet"],
     )
 
 
@@ -182,7 +190,7 @@ def test_printed_answer_has_intervals_pairs_caveat_files_and_disclaimer(
     assert "11.0 (9.0–13.0)" in text and "90.0" not in text  # the scenario's scale, not Penn
     assert "12.3 (12.0–13.0)" in text
     assert "-3.0 (-4.0 to -2.0)" in text and "4.2" in text and "33" in text
-    assert "310 helped, 10 harmed of 10,000" in text and "cannot be observed" in text
+    assert "310 helped, 10 harmed of 9,000" in text and "cannot be observed" in text
     assert "results/x" in text and text.count("unverified rungs") == 1
     assert "not bedside advice" in text
     assert max(map(len, text.splitlines())) <= 120
@@ -213,24 +221,43 @@ def test_default_folder_keeps_an_earlier_version(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     first = prepare_folder(None, timing, fresh=False)
-    assert first == Path("results") / timing.id
-    first.mkdir(parents=True)
-    (first / "manifest.json").write_text(json.dumps({"scenario_sha256": timing.hash()}))
+    assert first == Place.of(Path("results") / timing.id)
+    first.write_text("manifest.json", json.dumps({"scenario_sha256": timing.hash()}))
     assert prepare_folder(None, timing, fresh=False) == first
-    (first / "manifest.json").write_text(json.dumps({"scenario_sha256": "0" * 64}))
-    assert prepare_folder(None, timing, fresh=False) == Path("results") / f"{timing.id}-{timing.hash()[:8]}"
-    assert prepare_folder(None, timing, fresh=True) == first
+    first.write_text("manifest.json", json.dumps({"scenario_sha256": "0" * 64}))
+    other = Path("results") / f"{timing.id}-{timing.hash()[:8]}"
+    assert prepare_folder(None, timing, fresh=False).local == other.absolute()
+    # to be replaced, or to grow, it is the run itself that is meant
+    assert prepare_folder(None, timing, fresh=True) == prepare_folder(None, timing, extend=True) == first
 
 
-def test_changed_scenario_is_told_what_changed(tmp_path: Path, timing: Scenario) -> None:
-    from cartsim.scenario.dump import dump_yaml
-
-    stored = timing.resolved()
-    stored["run"]["seed"] = 1
-    (tmp_path / "manifest.json").write_text(json.dumps({"scenario_sha256": "0" * 64}))
-    (tmp_path / "scenario.resolved.yaml").write_text(dump_yaml(stored), encoding="utf-8")
-    with pytest.raises(InvalidInput, match=r"run\.seed: 1 -> 20261122"):
-        prepare_folder(tmp_path, timing, fresh=False)
+def test_changed_scenario_is_told_what_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Key by key, whether it is a longer run of the same or another; the run there stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    command = [
+        "run",
+        str(SCENARIOS / "tocilizumab_timing.yaml"),
+        "--subjects",
+        "20",
+        "--out",
+        "run",
+        "--quiet",
+    ]
+    assert main(command) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    for change, words in (
+        (["--seed", "1"], ("another scenario", "run.seed: 20261122 -> 1", "--fresh")),
+        (["--set", "monitoring.ward_h=3"], ("another scenario", "monitoring.ward_h: ", "--fresh")),
+        (["--subjects", "30"], ("shorter run", "population.subjects: 20 -> 30", "--extend")),
+    ):
+        assert main([*command, *change]) == 3
+        told = capsys.readouterr().err
+        assert all(word in told for word in words), told
+        assert "another version" not in told
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_no_color_and_closed_pipe(tmp_path: Path) -> None:
@@ -275,7 +302,11 @@ def test_run_prints_and_writes_and_may_be_repeated(
     assert {"manifest.json", "outcomes.parquet", "contrasts.parquet", "adsl"} <= {
         path.name for path in folder.iterdir()
     }
+    made = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     data = json.loads(out_of(capsys, [*command, "--json"]))
     assert data["outcomes"] and data["contrasts"] and Path(data["out"]) == Path("results/tocilizumab_timing")
+    assert data["manifest"]["status"] == "complete" and data["complete"]
+    assert out_of(capsys, [*command, "--quiet"]) == shown.out
+    assert made == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert main([*command, "--seed", "1", "--out", str(folder), "--quiet"]) == 3
     assert "run.seed: 20261122 -> 1" in capsys.readouterr().err

@@ -188,7 +188,7 @@ def test_treated_drives_a_second_time(
             DRUGS[drug][0](P, c, mg, at)
     t = max([0.0] + [at for doses in history.values() for at, _ in doses]) + after
     s = make_subject(toci_response=response, toci_effect=1.4, steroid_size=0.8)
-    found = treated(P, record(s), c, t, x0, y0)
+    found = treated(P, record(s), c, t, x0, y0)[:3]
     assert found == pytest.approx(reference(history, s, t, x0, y0), rel=1e-10, abs=1e-10)
 
 
@@ -215,12 +215,12 @@ def test_nothing_of_tocilizumab_before_its_infusion_ends() -> None:
     p = record(clinic).par
     for t in (2.0, 2.02, stop - 1e-9, stop):
         assert toci_concentration(p, c, t) == 0.0
-        assert treated(p, s, c, t, 1.7, 0.4) == (1.7, 1.7, 0.4)
+        assert treated(p, s, c, t, 1.7, 0.4) == (1.7, 1.7, 0.4, 1.7, 0.0)
     assert course["drugged"][0] == 0
     end_infusion(record(clinic), s, c, stop)
     assert toci_concentration(p, c, stop) == 560.0 / float(clinic["par"]["toci_volume_l"][0])
     # the block builds up from here: none at this moment
-    assert treated(p, s, c, stop, 1.7, 0.4) == (1.7, 1.7, 0.4)
+    assert treated(p, s, c, stop, 1.7, 0.4) == (1.7, 1.7, 0.4, 1.7, 0.0)
     assert treated(p, s, c, stop + HOUR, 1.7, 0.4)[0] < 1.7
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from cartsim.evidence.grading import AXIS_KEYS
 from cartsim.evidence.population import NAMES, Kind, build_correlation
 from cartsim.evidence.reader import DATA, read_evidence, read_files
 from cartsim.evidence.registry import Registry, load_registry
+from cartsim.harms import read_numbers
 from cartsim.model.parameters import FIELDS, RUN_FIELDS, fill_parameters, registry_keys
+from cartsim.scenario.levers import bridging_of, lever_numbers
+from cartsim.scenario.models import Levers
 from cartsim.terms import Axis, BpSupport, CrsScale, Decision, Oxygen
 
 REGISTRY = load_registry()
@@ -99,6 +103,18 @@ def test_counts_cover_every_entry_and_only_file_statuses() -> None:
     assert min(counts["reported"], counts["derived"], counts["assumed"]) > 10
 
 
+class Read(dict):
+    """Remembers which of its keys were asked for."""
+
+    def __init__(self, *given: object) -> None:
+        super().__init__(*given)
+        self.keys_read: set[str] = set()
+
+    def __getitem__(self, key: str) -> object:
+        self.keys_read.add(key)
+        return super().__getitem__(key)
+
+
 def test_every_key_has_a_reader() -> None:
     read = {key for product in PRODUCTS for key in registry_keys(product).values()} | set(OTHER_READERS)
     read |= {
@@ -107,6 +123,14 @@ def test_every_key_has_a_reader() -> None:
         for t in (*AXIS_KEYS.values(), "fever", "needs_fever")
     }
     read |= {f"population.{p}.{name}" for p in REGISTRY.populations() for name in COVARIATES}
+    harms = Read(REGISTRY.numbers())
+    read_numbers(harms, ["tocilizumab", "steroid", "anakinra"], infection_per_tocilizumab_dose=True)
+    read |= {key for key in harms.keys_read if key.startswith("harms.")}
+    levers = Read(REGISTRY.numbers())
+    for conditioning in get_args(get_args(Levers.model_fields["lymphodepletion"].annotation)[0]):
+        lever_numbers(Levers(lymphodepletion=conditioning), "axi-cel", levers)
+    bridging_of(levers)
+    read |= levers.keys_read
     assert set(REGISTRY) - read == set()
     assert read - set(REGISTRY) == set()
 

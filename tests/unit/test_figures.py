@@ -5,6 +5,7 @@ import pytest
 
 from cartsim.analysis.endpoints import columns_needed, standard_endpoints
 from cartsim.analysis.summary import Summary
+from cartsim.analysis.tally import tally
 from cartsim.report.figures import GRADE_COLOURS, draw_grades, draw_incidence, write_figures
 from cartsim.terms import DISCLAIMER
 
@@ -29,8 +30,9 @@ def tables(arm_count, n=300):
         columns["t_followup_d"] = np.full(n, 30.0)
         arms[f"arm{k}"] = columns
     summary = Summary(endpoints, list(arms), "arm0", 30.0)
-    summary.add(arms)
-    return summary.outcomes(), summary.incidence_curves()
+    same = np.zeros(n, np.int32)
+    tallies = tally(summary.plan, same, same, arms, "arm0", list(arms))
+    return summary.outcomes(tallies, [0]), summary.incidence_curves(tallies)
 
 
 def texts(figure):

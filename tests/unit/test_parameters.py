@@ -46,6 +46,13 @@ CHANGES: dict[str, float] = {
 }
 #: Read only in an outpatient's course.
 OUTPATIENT = {"clinic_watch_d", "delay_home_h"}
+#: Read only with biomarkers or saturable elimination switched on (test_markers, test_pharmacokinetics).
+SWITCHED = tuple(
+    name
+    for name in FIELDS
+    if name.startswith(("pk_", "moes_", "frey_", "il6_", "crp_", "ferritin_", "temp_daily", "marker_"))
+    and name not in CHANGES
+)
 
 
 @cache
@@ -74,7 +81,20 @@ def arm_and_result(outpatient: bool) -> tuple[Arm, dict[str, np.ndarray]]:
     return arm, run_rich(arm, SUBJECTS)
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", SWITCHED)
+def test_what_is_switched_off_moves_nothing(name: str) -> None:
+    """Biomarkers and pharmacokinetics cost nothing, and change no bit, until they are asked for."""
+    arm, before = arm_and_result(False)
+    clinic = arm.clinic.copy()
+    clinic["par"][name] = clinic["par"][name] * 1.1 + 0.1
+    after = run_rich(Arm(arm.product, clinic, arm.policy), SUBJECTS)
+    assert all(
+        len(before[table]) == len(after[table]) and not same_bits(before[table], after[table])
+        for table in before
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if name not in SWITCHED])
 def test_every_number_moves_something(name: str) -> None:
     """Change one field alone and run the same subjects: a number that changes nothing is not wired."""
     arm, before = arm_and_result(name in OUTPATIENT)

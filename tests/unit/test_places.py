@@ -263,7 +263,7 @@ def test_withdrawing_takes_back_what_was_told_and_drops_what_was_not(
 @pytest.mark.parametrize(("grade", "prophylactic", "kept"), [(0, 0, False), (1, 0, True), (0, 1, True)])
 def test_a_dose_is_wanted_while_there_is_crs_or_a_plan(grade: int, prophylactic: int, kept: bool) -> None:
     course = new_course(crs_policy=grade, toci_prophylactic=prophylactic, waiting=int(Ask.TOCILIZUMAB))
-    withdraw_dose(record(course))
+    withdraw_dose(record(make_par()), record(course))
     assert bool(course["waiting"][0]) == kept
 
 

@@ -10,6 +10,7 @@ from cartsim.commands.console import file_lines, outcome_grid
 from cartsim.commands.numbers import show_interval, show_number, show_ratio
 from cartsim.commands.site import site_grid
 from cartsim.commands.terminal import Grid, fits, lay_out, wrap
+from cartsim.store.place import Place
 
 
 def interval(value: float, lower: float, upper: float) -> dict[str, float]:
@@ -96,10 +97,15 @@ def test_a_number_keeps_its_unit_when_a_line_is_wrapped() -> None:
 def test_files_are_named_by_what_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     files = ["adsl/part-00000.parquet", "adsl/part-00001.parquet", "outcomes.parquet", "a.png", "a.svg"]
-    lines = list(file_lines(tmp_path / "results" / "x", files))
+    files += ["tallies/part-00000.parquet", "blocks/00000-0123456789ab.json", "manifest.json"]
+    lines = list(file_lines(Place.of(tmp_path / "results" / "x"), files))
     assert lines[0] == "Files in results/x"
-    assert "\n".join(lines).count("adsl/") == 1 and "part-" not in "\n".join(lines)
+    told = "\n".join(lines)
+    assert told.count("adsl/") == 1 and "part-" not in told
+    # counts and markers are not for reading
+    assert "tallies" not in told and "blocks" not in told and "design.parquet" not in told
     assert lines[-1].strip() == "a: .png and .svg"
+    assert "design.parquet" in "\n".join(file_lines(Place.of(tmp_path), ["design.parquet"]))
 
 
 def waits(*rows: tuple[str, int, str, int, float, float, str]) -> pa.Table:

@@ -121,7 +121,7 @@ NEVER = {"toci_t": math.inf, "toci_last_t": -math.inf, "steroid_first_t": math.i
 def test_clocks_and_counts_of_a_rule(rule: dict, state: dict, due: bool) -> None:
     """At day 10, when the signs have held since day 9 and the subject has not improved."""
     course = new_course(**(NEVER | {name: np.array(value) for name, value in state.items()}))
-    assert is_due(record(course), record(any_rule(**rule)), 10.0, 9.0, 0) == due
+    assert is_due(record(make_par()), record(course), record(any_rule(**rule)), 10.0, 9.0, 0) == due
 
 
 @pytest.mark.parametrize(

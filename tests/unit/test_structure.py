@@ -14,6 +14,29 @@ PLAIN_NUMBERS = {0, 1, 2, 0.5}
 DECLARATIONS = {"state.py", "parameters.py"}
 
 
+#: The rooms of the package from the ground up: each may import its own layer and those before it, nothing after.
+LAYERS = (
+    ("terms", "errors"),
+    ("compiled", "yaml_text", "record"),
+    ("draws",),
+    ("evidence", "model"),
+    ("policy", "cohort", "harms"),
+    ("given",),
+    ("scenario", "arm_parts", "drivers", "analysis", "report"),
+    ("tables",),
+    ("arms",),
+    ("cells", "sites"),
+    ("store",),
+    ("sweep", "results"),
+    ("in_memory",),
+    ("in_folder", "study"),
+    ("search", "pairing", "sensitivity"),
+    ("story",),
+    ("commands",),
+    ("cli_runs", "cli", "__main__"),
+)
+
+
 def package(repository: Path) -> Path:
     return repository / "src" / "cartsim"
 
@@ -79,9 +102,45 @@ def test_model_imports_only_its_foundations(repository: Path) -> None:
     assert not strangers
 
 
-def test_analysis_works_from_tables_alone(repository: Path) -> None:
+def room(name: str) -> str:
+    """`cartsim.sweep.plan` -> `sweep`."""
+    return name.split(".")[1]
+
+
+def test_arrows_point_downwards(repository: Path) -> None:
+    """Every room stands in its layer, and late imports count: they are arrows all the same."""
+    known = modules(repository)
+    layer = {name: number for number, rooms in enumerate(LAYERS) for name in rooms}
+    assert {room(name) for name in known if name != "cartsim"} <= layer.keys(), "a room without a layer"
+    upwards = [
+        f"{name}:{line} {imported}"
+        for name, path in known.items()
+        if name != "cartsim"
+        for imported, line in imports(parse(path), skip_type_checking=True)
+        if imported in known and imported != "cartsim" and layer[room(imported)] > layer[room(name)]
+    ]
+    assert not upwards
+
+
+@pytest.mark.parametrize("inside", ["analysis", "sensitivity"])
+def test_analysis_works_from_tables_alone(repository: Path, inside: str) -> None:
     forbidden = {"cartsim.model", "cartsim.drivers", "cartsim.cohort", "cartsim.draws", "numba", "simpy"}
-    assert not importers(repository, forbidden, "cartsim.analysis")
+    assert not importers(repository, forbidden, f"cartsim.{inside}")
+
+
+@pytest.mark.parametrize(
+    ("packages", "home"),
+    [
+        ({"dask", "distributed"}, "sweep/executors/"),
+        ({"pyarrow.fs"}, "store/"),
+        ({"SALib", "scipy.stats.qmc"}, "draws.py"),
+        ({"numba"}, "compiled.py"),
+    ],
+)
+def test_some_packages_have_one_home(repository: Path, packages: set[str], home: str) -> None:
+    hits = importers(repository, packages)
+    assert hits
+    assert not [hit for hit in hits if not hit.startswith(home)]
 
 
 def test_only_the_ward_imports_simpy(repository: Path) -> None:
@@ -89,7 +148,9 @@ def test_only_the_ward_imports_simpy(repository: Path) -> None:
 
 
 def test_foundations_know_nothing_above_them(repository: Path) -> None:
-    above = {f"cartsim.{name}" for name in ("study", "cli", "report", "analysis", "drivers", "store")}
+    above = {
+        f"cartsim.{name}" for name in ("study", "cli", "report", "analysis", "drivers", "store", "sweep")
+    }
     for room in ("terms", "errors", "compiled", "draws", "evidence", "policy", "cohort", "model"):
         assert not importers(repository, above, f"cartsim.{room}"), room
     assert not importers(repository, {"cartsim.study", "cartsim.cli", "cartsim.report"}, "cartsim.drivers")

@@ -90,7 +90,7 @@ def _check_policy(report: Report, given: str | Path) -> None:
 
 def _check_scenario(report: Report, path: Path, overrides: dict[str, Any]) -> None:
     from cartsim.scenario.load import load_scenario
-    from cartsim.study import plan
+    from cartsim.sweep.estimate import plan
 
     scenario = load_scenario(path, overrides)
     report.title, report.hash = scenario.title, scenario.hash()
@@ -104,6 +104,8 @@ def _check_scenario(report: Report, path: Path, overrides: dict[str, Any]) -> No
                 "mend": mend,
             }
         )
+    for note in scenario.patients.notes() if scenario.patients is not None else ():
+        report.findings.append({"level": "note", "where": "population.file", "message": note, "mend": None})
     same: dict[str, list[Arm]] = {}
     for arm in scenario.arms:
         same.setdefault(arm.policy.model_dump_json(), []).append(arm)
@@ -134,27 +136,11 @@ def _add_policy(report: Report, policy: "Policy", heading: str) -> None:
     report.tables.append((heading, render_table(policy, width)))
 
 
-def plan_lines(planned: dict[str, Any]) -> list[str]:
-    """A plan in words, one line a fact."""
-    lines = []
-    for key, value in planned.items():
-        name = key.replace("_", " ")
-        if key.endswith("bytes"):
-            lines.append(f"{name.replace(' bytes', '')} size: {float(value) / 1e6:,.1f} MB")
-        elif key.endswith("seconds"):
-            lines.append(f"{name.replace(' seconds', '')} time: {float(value):,.1f} s")
-        elif isinstance(value, int) and not isinstance(value, bool):
-            lines.append(f"{name}: {value:,}")
-        elif isinstance(value, list | tuple):
-            lines.append(f"{name}: {', '.join(map(str, value))}")
-        else:
-            lines.append(f"{name}: {value}")
-    return lines
-
-
 def print_report(report: Report) -> None:
     """One report on stdout; problems of an invalid file on stderr."""
     import sys
+
+    from cartsim.commands.plan import plan_lines
 
     if report.error is not None:
         print(report.error, file=sys.stderr)

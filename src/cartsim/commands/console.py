@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from cartsim.commands.numbers import is_missing, show_interval, show_number, show_ratio
 from cartsim.commands.terminal import Grid, lay_out, make_console, wrap
+from cartsim.commands.value import value_parts
+from cartsim.record import table as declared
 from cartsim.terms import DISCLAIMER
 
 if TYPE_CHECKING:
+    from cartsim.results import Study
     from cartsim.scenario.resolve import Arm, Scenario
-    from cartsim.study import Study
+    from cartsim.store.place import Place
 
 #: Summaries that the printed tables show; the other rows of an endpoint are in the files.
 ONE_ARM = ("proportion", "mean", "median")
+#: Tables of costs and occupancy, where a scenario asks for them.
+VALUE_TABLES = ("resource_use", "ce", "ce_ratio", "occupancy")
 DIFFERENCE = ("risk difference", "mean difference", "difference of medians")
 
 
@@ -47,6 +52,11 @@ ROWS = (
     Row("ICU days", "icu_days", "days"),
     Row("Hospital days", "hospital_days", "days"),
     Row("Death (uncalibrated)", "death", "percent"),
+    Row("Infection (assumed)", "infection", "percent"),
+    Row("Infection grade ≥ 3 (assumed)", "severe_infection", "percent"),
+    Row("Drug reaction, any (assumed)", "drug_reactions", "percent"),
+    Row("Drug reaction grade ≥ 3 (assumed)", "drug_reaction_ge3", "percent"),
+    Row("Mistaken for ICANS (assumed)", "mistaken_icans", "percent"),
 )
 #: Described, not contrasted: they are medians among those with CRS only (STATISTICS 2).
 DESCRIPTIVE = ("crs_onset", "crs_duration")
@@ -132,16 +142,14 @@ def _align_needed(cells: list[list[tuple[str, str, str]]]) -> list[list[tuple[st
 
 def helped_lines(study: "Study", scenario: "Scenario") -> Iterator[str]:
     """Who was helped and who was harmed, on the latent peak."""
-    total = scenario.subjects * scenario.run.replicates
     table = study.arrow("contrasts").to_pylist()
     for endpoint, label in HELPED:
         for arm in _others(scenario):
             row = pick(table, DIFFERENCE, endpoint, scenario.grading.crs, arm.id, view="latent")
             if row is None or is_missing(row["n10"]) or is_missing(row["n01"]):
                 continue
-            line = (
-                f"{label}, {arm.label}: {int(row['n10']):,} helped, {int(row['n01']):,} harmed of {total:,}"
-            )
+            helped, harmed, n = (int(row[name]) for name in ("n10", "n01", "n_units"))
+            line = f"{label}, {arm.label}: {helped:,} helped, {harmed:,} harmed of {n:,}"
             if not is_missing(row["harm_lower"]) and not is_missing(row["harm_upper"]):
                 low = show_number(row["harm_lower"], "percent")
                 high = show_number(row["harm_upper"], "percent")
@@ -149,28 +157,38 @@ def helped_lines(study: "Study", scenario: "Scenario") -> Iterator[str]:
             yield line
 
 
-def file_lines(out: Path, files: Sequence[str]) -> Iterator[str]:
+def file_lines(out: "Place", files: Sequence[str]) -> Iterator[str]:
     """The folder, and what is worth opening in it."""
-    if out.is_relative_to(here := Path.cwd()):
-        out = out.relative_to(here)
-    yield f"Files in {out}"
+    place = str(out)
+    if out.local is not None and out.local.is_relative_to(here := Path.cwd()):
+        place = str(out.local.relative_to(here))
+    yield f"Files in {place}"
     top = {Path(name).parts[0] for name in files}
     results = [name for name in ("outcomes.parquet", "contrasts.parquet") if name in top]
-    folders = sorted({Path(name).parts[0] + "/" for name in files if len(Path(name).parts) > 1})
+    value = [f"{name}.parquet" for name in VALUE_TABLES if f"{name}.parquet" in top]
+    tables = {
+        Path(name).parts[0] for name in files if name.endswith(".parquet") and len(Path(name).parts) > 1
+    }
+    folders = sorted(f"{name}/" for name in tables if not declared(name).internal)
     figures = sorted({Path(name).stem for name in top if name.endswith((".png", ".svg"))})
+    if "design.parquet" in top:
+        yield "  design.parquet: the settings of every design point, by design_id"
     if results:
         yield f"  {', '.join(results)}: every endpoint, scale and view, not only those above"
+    if value:
+        yield f"  {', '.join(value)}: docs/value.md"
     if folders:
         yield f"  {', '.join(folders)}: one folder a table; columns in results/README.md"
     if figures:
         yield f"  {', '.join(figures)}: .png and .svg"
 
 
-def heading(scenario: "Scenario") -> str:
-    """What was simulated, in one line."""
+def heading(scenario: "Scenario", subjects: int | None = None, points: int = 1) -> str:
+    """What was simulated, in one line; `subjects` where a run did not stop at the scenario's number."""
     arms, replicates = len(scenario.arms), scenario.run.replicates
-    words = [f"{scenario.product.id}: {scenario.subjects:,} subjects"]
+    words = [f"{scenario.product.id}: {subjects or scenario.subjects:,} subjects"]
     words[0] += f" in each of {arms} arms" if arms > 1 else ""
+    words += [f"{points:,} design points"] if points > 1 else []
     words += [f"{replicates} replicates"] if replicates > 1 else []
     return ", ".join([*words, f"{scenario.horizon_days} days", f"seed {scenario.run.seed}"])
 
@@ -219,7 +237,14 @@ def _answer(study: "Study", scenario: "Scenario", width: int) -> Iterator[Any]:
     yield f"[bold]{text(scenario.title)}[/bold]"
     if scenario.study.question:
         yield text(scenario.study.question)
-    yield text(heading(scenario))
+    until = study.manifest.get("until") or {}
+    points = len(study.design) if scenario.sweep is not None else 1
+    yield text(heading(scenario, until.get("subjects"), points))
+    if scenario.sweep is not None:
+        from cartsim.commands.sweep import sweep_parts
+
+        yield from sweep_parts(study, scenario)
+        return
     words = f"Outcomes by arm: means where not said, 95 % Monte Carlo interval; CRS by {scale}"
     yield f"\n[bold]{text(words)}[/bold]"
     yield from _spaced(lay_out(outcome_grid(study, scenario), width))
@@ -235,6 +260,7 @@ def _answer(study: "Study", scenario: "Scenario", width: int) -> Iterator[Any]:
             yield f"\n[bold]{text(words)}[/bold]"
             yield from (text(f"  {line}", "    ") for line in lines)
             yield text(f"  {JOINT_CAVEAT}", "  ")
+    yield from value_parts(study, scenario, width)
     if scenario.site is not None:
         from cartsim.commands.site import SITE_NOTE, SITE_TITLE, site_grid
 
@@ -251,6 +277,9 @@ def _ending(study: "Study", width: int) -> Iterator[Any]:
 
     if study.out is not None:
         yield ""
+        until = study.manifest.get("until")
+        if until:
+            yield text(f"Stopped at {until['subjects']:,} subjects: {until['reason']}", "  ")
         yield from (text(line, "    ") for line in file_lines(study.out, study.files))
     for warning in dict.fromkeys(study.warnings):
         yield text(f"note: {warning}", "  ").replace("note:", "[yellow]note:[/yellow]", 1)

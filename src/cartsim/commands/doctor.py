@@ -25,12 +25,12 @@ CORE = (
     "jinja2",
     "matplotlib",
 )
-#: Extra -> (module to look for, what it is for). None of them is needed by the commands of this version.
+#: Extra -> (module to look for, what it is for). A run on one machine needs none of them.
 OPTIONAL = {
-    "dask": ("distributed", "runs on several machines"),
-    "sensitivity": ("SALib", "sensitivity indices"),
-    "calibrate": ("cma", "calibration"),
-    "app": ("shiny", "the live page"),
+    "dask": ("distributed", "--executor dask"),
+    "sensitivity": ("SALib", "sweeps of method saltelli or morris"),
+    "calibrate": ("cma", "calibration, which this version does not have yet"),
+    "app": ("shiny", "the live page, which this version does not have yet"),
 }
 
 
@@ -80,7 +80,7 @@ def print_findings(findings: dict[str, Any]) -> None:
         print(f"{name}: {folder['path']} ({state}{more})")
     for name, part in findings["optional"].items():
         state = "present" if part["present"] else "absent"
-        print(f"optional {name}, for {part['for']}, which this version does not have yet: {state}")
+        print(f"optional {name}, for {part['for']}: {state}")
     print(
         "all that a run needs is here" if findings["ok"] else "a run will not work here: see what is MISSING"
     )

@@ -8,8 +8,8 @@ from cartsim.commands.numbers import show_interval, show_number
 from cartsim.commands.terminal import Grid
 
 if TYPE_CHECKING:
+    from cartsim.results import Study
     from cartsim.scenario.resolve import Scenario
-    from cartsim.study import Study
 
 SITE_TITLE = "Waiting at the site: mean over granted requests, 95 % interval over replicates"
 SITE_NOTE = "Every request, occupancy and stock-out is in ward_waits, ward_occupancy and ward_stockouts."

@@ -27,11 +27,14 @@ UNITS: dict[str, tuple[float, float]] = {
     "year": (0.0, math.inf),
     "kg": (0.0, math.inf),
     "L": (0.0, math.inf),
+    "L/d": (0.0, math.inf),
     "mg": (0.0, math.inf),
+    "mg/d": (0.0, math.inf),
     "mg/kg": (0.0, math.inf),
     "mg/L": (0.0, math.inf),
     "mg/dL": (0.0, math.inf),
     "ng/mL": (0.0, math.inf),
+    "pg/mL": (0.0, math.inf),
     "U/L": (0.0, math.inf),
     "1e9/L": (0.0, math.inf),
     "1e6 cells": (0.0, math.inf),
@@ -132,23 +135,35 @@ class NumberEntry(_Entry):
 
     @model_validator(mode="after")
     def _plausible(self) -> "NumberEntry":
-        values = self.value if isinstance(self.value, list) else [self.value]
-        low, high = UNITS[self.unit]
-        for value in values:
-            if not low <= value <= high or (self.positive and value <= 0):
-                bound = "above 0" if self.positive else f"within {low:g} and {high:g}"
-                raise ValueError(f"{value:g} is not {bound} ({self.unit})")
-        if self.ascending and sorted(set(values)) != values:
-            raise ValueError("the numbers must rise strictly")
+        if fault := self.fault(self.value):
+            raise ValueError(fault)
         if self.range is not None and self.status != "override":
-            for value, (a, b) in zip(values, self._ranges(len(values)), strict=True):
+            for value, (a, b) in zip(self._values(self.value), self.ranges(), strict=True):
                 if not a <= value <= b:
                     raise ValueError(f"{value:g} lies outside its own range {a:g} to {b:g}")
         return self
 
-    def _ranges(self, count: int) -> Iterator[tuple[float, float]]:
+    def fault(self, given: float | list[float]) -> str | None:
+        """Why this entry could not have the value `given`; None where it could."""
+        low, high = UNITS[self.unit]
+        values = self._values(given)
+        for value in values:
+            if not low <= value <= high or (self.positive and value <= 0):
+                bound = "above 0" if self.positive else f"within {low:g} and {high:g}"
+                return f"{value:g} is not {bound} ({self.unit})"
+        if self.ascending and sorted(set(values)) != values:
+            return "the numbers must rise strictly"
+        return None
+
+    @staticmethod
+    def _values(value: float | list[float]) -> list[float]:
+        return value if isinstance(value, list) else [value]
+
+    def ranges(self) -> Iterator[tuple[float, float]]:
+        """(low, high) of each number; one where the entry is a scalar. The entry must have a range."""
         assert self.range is not None
         low, high = self.range
+        count = self.size or 1
         lows = low if isinstance(low, list) else [low] * count
         highs = high if isinstance(high, list) else [high] * count
         return zip(lows, highs, strict=True)
@@ -189,22 +204,28 @@ class DistributionEntry(_Entry):
         if missing or extra:
             raise ValueError(f"{self.dist} takes {', '.join(wanted)}")
         values = self.value
+        if fault := self.fault(values):
+            raise ValueError(fault)
+        for name, (a, b) in (self.range or {}).items():
+            if name not in values or (self.status != "override" and not a <= values[name] <= b):
+                raise ValueError(f"range of {name} does not hold its value")
+        return self
+
+    def fault(self, values: dict[str, float]) -> str | None:
+        """Why the distribution could not have the parameters `values` (all of them); None where it could."""
         for name in ("sd", "sdlog", "median"):
             if name in values and values[name] <= 0:
-                raise ValueError(f"{name} must be above 0")
+                return f"{name} must be above 0"
         if "p" in values and not 0 <= values["p"] <= 1:
-            raise ValueError("p must lie within 0 and 1")
+            return "p must lie within 0 and 1"
         if "low" in values:
             centre = values.get("mean", values.get("median", 0.0))
             if not (
                 UNITS[self.unit][0] <= values["low"] < values["high"]
                 and values["low"] <= centre <= values["high"]
             ):
-                raise ValueError("low, centre and high must rise, within what the unit allows")
-        for name, (a, b) in (self.range or {}).items():
-            if name not in values or (self.status != "override" and not a <= values[name] <= b):
-                raise ValueError(f"range of {name} does not hold its value")
-        return self
+                return "low, centre and high must rise, within what the unit allows"
+        return None
 
 
 class CorrelationEntry(_Entry):

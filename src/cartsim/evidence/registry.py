@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from cartsim.errors import InvalidInput, Problem
 from cartsim.evidence.entries import (
@@ -60,13 +60,13 @@ class Registry(Mapping[str, Entry]):
 
     @cached_property
     def _numbers(self) -> dict[str, Value]:
-        out: dict[str, Value] = {}
-        for key, entry in self._entries.items():
-            if isinstance(entry, NumberEntry):
-                out[key] = entry.value
-            elif isinstance(entry, DistributionEntry):
-                out.update({f"{key}.{name}": value for name, value in entry.value.items()})
-        return out
+        return _numbers_of(self._entries)
+
+    def changed(self, entries: Mapping[str, Entry]) -> "Registry":
+        """A copy in which some entries, all of which it has, are others."""
+        copy = Registry({**self._entries, **entries}, self._infos)
+        copy.__dict__["_numbers"] = {**self._numbers, **_numbers_of(entries)}
+        return copy
 
     def hash(self) -> str:
         """SHA-256 (hex) of everything loaded, the same for any order of keys in the files."""
@@ -140,6 +140,16 @@ class Registry(Mapping[str, Entry]):
         return read_margin({"dist": entry.dist, **entry.value})
 
 
+def _numbers_of(entries: Mapping[str, Entry]) -> dict[str, Value]:
+    out: dict[str, Value] = {}
+    for key, entry in entries.items():
+        if isinstance(entry, NumberEntry):
+            out[key] = entry.value
+        elif isinstance(entry, DistributionEntry):
+            out.update({f"{key}.{name}": value for name, value in entry.value.items()})
+    return out
+
+
 @lru_cache(maxsize=1)
 def _base() -> Registry:
     entries, infos = read_files()
@@ -159,18 +169,15 @@ def load_registry(overrides: Mapping[str, Value] | None = None) -> Registry:
     base = _base()
     if not overrides:
         return base
-    entries = dict(base.items())
+    changed: dict[str, Entry] = {}
     problems: list[Problem] = []
     for key, value in overrides.items():
         try:
-            entry_key, fields = _change(base, key, value)
-            old = entries[entry_key]
-            entries[entry_key] = type(old).model_validate(
-                {**old.model_dump(), **fields, "status": "override"}
-            )
-        except ValidationError as error:
-            what = "; ".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
-            problems.append(Problem(None, None, key, what))
+            owner, fields = _change(base, key, value)
+            old = changed.get(owner, base[owner])
+            if fault := _fault(old, fields):
+                raise ValueError(fault)
+            changed[owner] = old.model_copy(update={**fields, "status": "override"})
         except KeyError:
             near = difflib.get_close_matches(key, base.numbers(), n=1, cutoff=0.5)
             mend = near[0] if near else "`cartsim evidence` lists the keys"
@@ -179,7 +186,25 @@ def load_registry(overrides: Mapping[str, Value] | None = None) -> Registry:
             problems.append(Problem(None, None, key, str(error)))
     if problems:
         raise InvalidInput("the registry cannot be changed as asked", problems=problems)
-    return Registry(entries, base._infos)
+    return base.changed(changed)
+
+
+def override_fault(key: str, value: Any) -> str | None:
+    """Why the registry would not take `value` for a number that it has; None where it would."""
+    base = _base()
+    try:
+        owner, fields = _change(base, key, value)
+    except ValueError as error:
+        return str(error)
+    return _fault(base[owner], fields)
+
+
+def _fault(entry: Entry, fields: Mapping[str, Any]) -> str | None:
+    """Entries are checked by their own rules, without building them anew: sweeps change numbers by the thousand."""
+    if isinstance(entry, NumberEntry):
+        return entry.fault(fields["value"])
+    assert isinstance(entry, DistributionEntry)
+    return entry.fault({**entry.value, **fields})
 
 
 def _change(base: Registry, key: str, value: Any) -> tuple[str, dict[str, Any]]:

@@ -6,10 +6,12 @@ not hide them and a file's problems come out all at once.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cartsim.errors import InvalidInput, Problem
+from cartsim.errors import Problem
+from cartsim.policy.conditions import ConditionError
 from cartsim.scenario.models import PLAUSIBLE
 from cartsim.scenario.problems import show
 from cartsim.scenario.shape import nearest
+from cartsim.scenario.subgroups import read_condition
 from cartsim.yaml_text import Document, KeyPath
 
 if TYPE_CHECKING:
@@ -29,11 +31,32 @@ def check_references(document: Document, registry: "Registry") -> list[Problem]:
     _check_arms(data, add, registry)
     _check_numbers(_get(data, "model", "overrides"), ("model", "overrides"), add, registry)
     _check_site(data, add)
+    _check_subgroups(data, add)
     tables = _get(data, "outputs", "tables")
+    if (
+        isinstance(tables, list)
+        and set(map(str, tables)) <= {"occupancy"}
+        and _get(data, "outputs", "events") not in (None, "off")
+    ):
+        add(
+            ("outputs", "events"),
+            "events are asked for, but outputs.tables is empty, which writes no subject table at all",
+            "tables: [adsl]",
+        )
+    markers = _get(data, "outputs", "biomarkers", "markers")
+    if isinstance(markers, list):
+        for index, name in enumerate(markers):
+            if name in markers[:index]:
+                add(
+                    ("outputs", "biomarkers", "markers", index),
+                    f"marker {show(name)} is repeated",
+                    "name it once",
+                )
     if isinstance(tables, list):
         for index, name in enumerate(tables):
             if name in tables[:index]:
                 add(("outputs", "tables", index), f"table {show(name)} is repeated", "name it once")
+    _check_harms(data, add)
     dose = _get(data, "product", "dose_cells_1e6")
     if base and dose is not None and _get(data, "population", "cell_dose_1e6") is not None:
         add(
@@ -72,29 +95,37 @@ def _check_product(data: Any, add: Add, registry: "Registry") -> str | None:
     _check_numbers(
         _get(data, "product", "overrides"), ("product", "overrides"), add, registry, f"product.{base}."
     )
+    if _get(data, "product", "status") == "reported" and not _get(data, "product", "source"):
+        add(
+            ("product", "status"),
+            "reported numbers need a source",
+            'product.source: "where they were read"',
+        )
     return base
 
 
 def _check_numbers(given: Any, path: KeyPath, add: Add, registry: "Registry", prefix: str = "") -> None:
     """Overrides of registry numbers: the key exists, and the registry takes the value."""
-    from cartsim.evidence.registry import load_registry
+    from cartsim.evidence.registry import override_fault
 
-    if not isinstance(given, dict):
+    if not isinstance(given, dict) or not given:
         return
-    numbers = {key.removeprefix(prefix): key for key in registry.numbers() if key.startswith(prefix)}
+    numbers = registry.numbers()
     for key, value in given.items():
-        if key not in numbers:
-            meant = nearest(key, numbers)
-            add((*path, key), f"unknown registry key `{key}`", meant or "a key that `cartsim evidence` lists")
-            continue
-        try:
-            load_registry({numbers[key]: value})
-        except InvalidInput as error:
-            why = "; ".join(problem.what for problem in error.problems) or error.what
-            add((*path, key), f"got {show(value)}; {why}", f"{key}: {registry.numbers()[numbers[key]]}")
+        full = f"{prefix}{key}"
+        if full not in numbers:
+            known = [name.removeprefix(prefix) for name in numbers if name.startswith(prefix)]
+            meant = nearest(key, known) or "a key that `cartsim evidence` lists"
+            add((*path, key), f"unknown registry key `{key}`", meant)
+        elif why := override_fault(full, value):
+            add((*path, key), f"got {show(value)}; {why}", f"{key}: {numbers[full]}")
 
 
 def _check_population(data: Any, add: Add) -> None:
+    if _get(data, "population", "file") is None:
+        for key in ("sample", "missing", "sha256"):
+            if _get(data, "population", key) is not None:
+                add(("population", key), f"`{key}` belongs to a cohort file", "population.file: cohort.csv")
     for name, (low, high, unit) in PLAUSIBLE.items():
         given = _get(data, "population", name)
         places: list[tuple[KeyPath, Any]] = [(("population", name), given)]
@@ -134,15 +165,56 @@ def _check_arms(data: Any, add: Add, registry: "Registry") -> None:
         )
 
 
-def _check_site(data: Any, add: Add) -> None:
+def check_arrivals(document: Document, subjects: int) -> list[Problem]:
+    """Fewer arrival times than subjects, where their number is known from a cohort file only."""
+    problems: list[Problem] = []
+    _check_times(
+        document.data, subjects, lambda path, what, mend: problems.append(document.problem(path, what, mend))
+    )
+    return problems
+
+
+def _check_times(data: Any, subjects: Any, add: Add) -> None:
     times = _get(data, "site", "arrivals", "at_h")
-    subjects = _get(data, "population", "subjects")
     if isinstance(times, list) and isinstance(subjects, int) and len(times) < subjects:
         add(
             ("site", "arrivals", "at_h"),
             f"{len(times)} arrival times for {subjects} subjects",
             f"population.subjects: {len(times)}",
         )
+
+
+def _check_subgroups(data: Any, add: Add) -> None:
+    given = _get(data, "subgroups")
+    for name, conditions in given.items() if isinstance(given, dict) else ():
+        if not isinstance(conditions, dict):
+            continue
+        if not conditions:
+            add(("subgroups", name), "no condition is given, so this is everybody", 'age_years: ">=65"')
+        for key, value in conditions.items():
+            try:
+                read_condition(key, value)
+            except ConditionError as error:
+                add(("subgroups", name, key), error.what, error.mend)
+
+
+def _check_harms(data: Any, add: Add) -> None:
+    drugs = _get(data, "harms", "drugs")
+    if not isinstance(drugs, list):
+        return
+    for index, name in enumerate(drugs):
+        if name in drugs[:index]:
+            add(("harms", "drugs", index), f"drug {show(name)} is repeated", "name it once")
+    if _get(data, "harms", "infection_per_tocilizumab_dose") is True and "tocilizumab" not in drugs:
+        add(
+            ("harms", "infection_per_tocilizumab_dose"),
+            "infections per dose of tocilizumab are asked for, but harms.drugs leaves tocilizumab out",
+            "add tocilizumab to harms.drugs",
+        )
+
+
+def _check_site(data: Any, add: Add) -> None:
+    _check_times(data, _get(data, "population", "subjects"), add)
     restock = _get(data, "site", "restock")
     if isinstance(restock, dict) and _get(data, "site", "tocilizumab_doses") is None:
         add(

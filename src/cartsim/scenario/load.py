@@ -12,28 +12,40 @@ from cartsim.errors import InvalidInput, Problem
 from cartsim.scenario.checks import check_references
 from cartsim.scenario.models import ScenarioFile
 from cartsim.scenario.overrides import apply_overrides
+from cartsim.scenario.policies import policy_block
 from cartsim.scenario.problems import find_problems
 from cartsim.scenario.resolve import Scenario, build_scenario
 from cartsim.scenario.shape import nearest
+from cartsim.scenario.sweep_block import SweepBlock
+from cartsim.scenario.text_files import read_file
 from cartsim.yaml_text import Document, KeyPath, read_yaml
 
 if TYPE_CHECKING:
     from cartsim.evidence.registry import Registry
     from cartsim.policy.schema import Policy
+    from cartsim.scenario.patients import PatientFile
+
+__all__ = ["PLAIN_WORDS", "load_scenario", "read_file"]
 
 #: Here a bare `off` is the name of a choice, not a truth value.
 PLAIN_WORDS: frozenset[KeyPath] = frozenset({("outputs", "events")})
-MAX_BYTES = 5_000_000
 
 
 def load_scenario(
     source: str | Path | Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    folder: str | Path | None = None,
+    stored: bool = False,
 ) -> Scenario:
     """Read, check and resolve a scenario.
 
     `source` is a path, the text of a file (it has a line break), or plain data. `overrides` maps dotted paths
-    (`arms.early.model.tocilizumab.effect`) to values; text values are read as the file would read them.
+    (`arms.early.model.tocilizumab.effect`) to values; text values are read as the file would read them. `settings`
+    are applied after them and are plain data as they stand: the settings of a design point. `folder` is where a
+    cohort file is looked for when `source` is no file itself; with `stored` the source is what a run wrote, and its
+    cohort is not read before a subject is simulated.
     Raises `InvalidInput` with all problems.
     """
     document, traps, text = _read(source)
@@ -41,6 +53,8 @@ def load_scenario(
         raise _refused(document, [document.problem((), "the file must be a map of `key: value`", None)])
     problems = list(traps)
     problems += apply_overrides(document, overrides or {})
+    if settings:
+        problems += apply_overrides(document, settings, plain=True)
     model: ScenarioFile | None = None
     try:
         model = ScenarioFile.model_validate(document.data)
@@ -52,32 +66,24 @@ def load_scenario(
     problems = _join(document, problems, check_references(document, registry))
     policies, found = _load_policies(document, registry)
     problems = _join(document, problems, found)
-    if problems or model is None:
+    if not problems and model is not None and model.sweep is not None:
+        from cartsim.scenario.sweep_checks import check_sweep
+
+        base = model.product if isinstance(model.product, str) else model.product.base
+        problems = check_sweep(document, model.sweep, base, policies)
+    if not problems and model is not None and model.outputs.biomarkers is None:
+        from cartsim.scenario.samples import find_unsampled
+
+        problems = find_unsampled(document, policies)
+    if problems or model is None or document.data is None:
         raise _refused(document, problems)
-    return build_scenario(model, policies, text, document.file, overrides or {})
-
-
-def read_file(path: Path) -> str:
-    """Text of a scenario or policy file. Raises `InvalidInput` where it is no readable UTF-8 text."""
-    name = str(path)
-    try:
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise InvalidInput("the file is too large for a scenario", where=name)
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        beside = [one.name for one in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        meant = nearest(path.name, beside)
-        raise InvalidInput(
-            "the file does not exist", where=name, mend=str(path.parent / meant) if meant else None
-        ) from None
-    except OSError as error:
-        raise InvalidInput("the file cannot be read", where=name, why=error.strerror) from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        problem = Problem(name, line, "", f"byte {error.start} is not UTF-8", "save the file as UTF-8")
-        raise InvalidInput("the file is not UTF-8 text", problems=[problem]) from None
+    if model.sweep is not None and model.sweep.file is not None:
+        model = _with_rows(model, model.sweep, document, policies)
+    patients = None
+    if model.population.file is not None:
+        where = str(Path(document.file).parent if document.file is not None else folder or Path())
+        model, patients = _with_patients(model, document, where, stored)
+    return build_scenario(model, policies, text, document.file, overrides or {}, document.data, patients)
 
 
 def _read(source: str | Path | Mapping[str, Any]) -> tuple[Document, list[Problem], str | None]:
@@ -90,6 +96,46 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[Document, list[Proble
     text = read_file(path)
     document, traps = read_yaml(text, str(path), PLAIN_WORDS)
     return document, traps, text
+
+
+def _with_rows(
+    model: ScenarioFile, sweep: SweepBlock, document: Document, policies: list["Policy"]
+) -> ScenarioFile:
+    """The sweep with the rows of its file: what is run, and hashed, is what the file held when it was read."""
+    from cartsim.scenario.row_files import read_rows
+    from cartsim.scenario.sweep_checks import PathChecker
+
+    product = model.product if isinstance(model.product, str) else model.product.base
+    rows = read_rows(sweep.file or "", document.file, PathChecker(document.data, product, policies))
+    return model.model_copy(update={"sweep": sweep.model_copy(update={"rows": rows})})
+
+
+def _with_patients(
+    model: ScenarioFile, document: Document, folder: str, stored: bool
+) -> tuple[ScenarioFile, "PatientFile"]:
+    """The population as large as its file, with the sha256 of what the file held when it was read."""
+    from cartsim.scenario.checks import check_arrivals
+    from cartsim.scenario.patient_checks import open_cohort
+    from cartsim.scenario.patients import PatientFile
+
+    block = model.population
+    assert block.file is not None
+    if stored and block.sha256 is not None:
+        return model, PatientFile(block.file, folder, block.sha256, block.sample)
+    product = model.product
+    patients, subjects = open_cohort(
+        block,
+        folder,
+        dose_given=not isinstance(product, str) and product.dose_cells_1e6 is not None,
+        place=lambda path, what, mend: document.problem(("population", *path), what, mend),
+    )
+    if "subjects" not in block.model_fields_set:
+        problems = check_arrivals(document, subjects)
+        if problems:
+            raise _refused(document, problems)
+    said = {"subjects": subjects, "sha256": patients.sha256}
+    population = block.model_copy(update=said)
+    return model.model_copy(update={"population": population}), patients
 
 
 def _join(document: Document, first: list[Problem], more: list[Problem]) -> list[Problem]:
@@ -138,11 +184,7 @@ def _load_policies(document: Document, registry: "Registry") -> tuple[list["Poli
                 wrong = True
                 meant = nearest(name, modules) or f"one of: {', '.join(modules)}"
                 problems.append(document.problem(here, f"unknown prophylaxis module `{name}`", meant))
-        block = given
-        if added and not wrong:
-            block = {"extends": given} if isinstance(given, str) else dict(given)
-            earlier = block.get("add") or []
-            block["add"] = [*(earlier if isinstance(earlier, list) else []), *added]
+        block = policy_block(given, added if not wrong else ())
         try:
             policies.append(load_policy(block, registry))
         except InvalidInput as error:

@@ -5,7 +5,11 @@ declared here once. Defaults stand here too; what needs the evidence registry or
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from cartsim.scenario.strict import Strict
+from cartsim.scenario.sweep_block import SweepBlock
+from cartsim.scenario.value import Costs, Utilities
 
 SCHEMA_ID = "cartsim/scenario/1"
 
@@ -14,16 +18,14 @@ ArmId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=
 #: A value of the evidence registry: a number or a list of numbers.
 RegistryValue = float | list[float]
 CrsScaleName = Literal["astct2019", "lee2014", "penn", "ctcae5", "cartox2018"]
-TableName = Literal["adsl", "adae", "adcm", "adex", "adtte", "grade_intervals"]
+SubjectTable = Literal["adsl", "adae", "adcm", "adex", "adtte", "grade_intervals"]
+#: Occupancy is a result by arm, not by subject, and only written when named.
+TableName = SubjectTable | Literal["occupancy"]
+HarmDrug = Literal["tocilizumab", "steroid", "anakinra"]
+MarkerName = Literal["il6", "crp", "ferritin", "temperature", "tocilizumab"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[float, Field(gt=0, le=168)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
-
-
-class Strict(BaseModel):
-    """Unknown keys and silent conversions are errors; a model never changes after it was read."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Study(Strict):
@@ -103,9 +105,26 @@ PLAUSIBLE: dict[str, tuple[float, float, str]] = {
 
 
 class Population(Strict):
-    """How many subjects, and which covariates differ from the product's published baseline table."""
+    """How many subjects, and which covariates differ from the product's published baseline table.
+
+    With a `file` the subjects are the patients in it (docs/cohorts.md), as many as it has unless `subjects` says so.
+    """
 
     subjects: int = Field(1000, ge=0, le=100_000_000)
+    file: str | None = Field(
+        None, min_length=1, description="Cohort file (.csv or .parquet) beside the scenario."
+    )
+    sample: Literal["all", "with_replacement", "without_replacement"] = Field(
+        "all", description="How subjects are taken from the file."
+    )
+    missing: Literal["refuse", "draw"] = Field(
+        "refuse", description="Covariates missing in the file: refused, or drawn given those that are there."
+    )
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="sha256 that the file must have; a resolved scenario says it.",
+    )
     age_years: Distribution | None = None
     weight_kg: Distribution | None = None
     ldh_u_per_l: Distribution | None = None
@@ -145,6 +164,25 @@ class ProductBlock(Strict):
         default_factory=dict, description="Numbers of the product by short name, such as `crs_mu`."
     )
     dose_cells_1e6: float | None = Field(None, gt=0, description="Planned cell dose, 1e6 cells.")
+    costimulation: Literal["CD28", "4-1BB"] | None = Field(
+        None,
+        description="Domain of the construct: which rules apply (`cd28`). Its kinetics are `overrides`.",
+    )
+    status: Literal["reported", "derived", "calibrated", "assumed"] | None = Field(
+        None, description="What the overrides rest on, in the words of the evidence registry."
+    )
+    source: str | None = Field(None, min_length=1, description="Where the overrides come from, or why.")
+
+
+class Levers(Strict):
+    """What is done before infusion; null: as in the product's published cohorts. Sizes: `cartsim evidence levers`."""
+
+    lymphodepletion: Literal["none", "flu_cy", "high_dose"] | None = Field(
+        None, description="Fludarabine and cyclophosphamide (flu_cy) is what published cohorts had."
+    )
+    bridging_share: Share | None = Field(
+        None, description="Share of subjects given bridging therapy that may reduce the disease burden."
+    )
 
 
 class Arm(Strict):
@@ -159,6 +197,7 @@ class Arm(Strict):
     model: dict[str, RegistryValue] = Field(
         default_factory=dict, description="Registry numbers changed in this arm only."
     )
+    levers: Levers | None = Field(None, description="Instead of the scenario's levers, in this arm.")
 
 
 class Restock(Strict):
@@ -197,9 +236,20 @@ class Site(Strict):
 
 
 class ModelBlock(Strict):
-    """Registry numbers changed in every arm."""
+    """Registry numbers changed in every arm, and which set of uncertain numbers is used."""
 
     overrides: dict[str, RegistryValue] = Field(default_factory=dict)
+    draw: int | None = Field(
+        None,
+        ge=0,
+        le=2**31 - 1,
+        description="Parameter set: every uncertain number is drawn from its evidence; null: as they stand.",
+    )
+    pharmacokinetics: Literal["linear", "moes", "frey"] = Field(
+        "linear",
+        description="How the concentration of tocilizumab falls: linear elimination, or a published model with a "
+        "saturable route (registry: pharmacokinetics).",
+    )
 
 
 class Run(Strict):
@@ -210,11 +260,44 @@ class Run(Strict):
     source: Literal["philox", "sobol"] = "philox"
 
 
-class Outputs(Strict):
-    """Which subject tables are written, and how much of the event log."""
+class Biomarkers(Strict):
+    """Samples of biomarkers, from infusion on: tables adlb and advs. Rules that look at a sample need them too."""
 
-    tables: list[TableName] = Field(default_factory=lambda: list(get_args(TableName)))
+    every_h: int = Field(12, ge=1, le=168, description="Hours between samples, whole hours.")
+    markers: list[MarkerName] = Field(
+        default_factory=lambda: list(get_args(MarkerName)),
+        min_length=1,
+        description="What is written; tocilizumab is its concentration and receptor occupancy.",
+    )
+
+
+class Harms(Strict):
+    """Reactions to drugs and infections, worked out after each course from what was given; the course is as without."""
+
+    drugs: list[HarmDrug] = Field(
+        default_factory=lambda: list(get_args(HarmDrug)),
+        min_length=1,
+        description="Whose reactions are followed.",
+    )
+    infection_per_tocilizumab_dose: bool = Field(
+        False,
+        description="Let each dose of tocilizumab raise the odds of infection; evidence is contradictory.",
+    )
+
+
+class Outputs(Strict):
+    """Which subject tables are written, how much of the event log, and which endpoints are summarised."""
+
+    tables: list[TableName] = Field(
+        default_factory=lambda: list(get_args(SubjectTable)),
+        description="Subject tables; adsl comes with any other, and [] writes none at all. `occupancy` is the share "
+        "at each grade by arm and day.",
+    )
     events: Literal["off", "sample", "all"] = "off"
+    endpoints: list[str] | None = Field(
+        None, min_length=1, description="Endpoints to summarise; null: every one of them."
+    )
+    biomarkers: Biomarkers | None = None
 
 
 class ScenarioFile(Strict):
@@ -226,6 +309,7 @@ class ScenarioFile(Strict):
     study: Study = Field(default_factory=Study)
     product: str | ProductBlock
     population: Population = Field(default_factory=Population)
+    levers: Levers | None = None
     grading: Grading = Field(default_factory=Grading)
     monitoring: Monitoring = Field(default_factory=Monitoring)
     model: ModelBlock = Field(default_factory=ModelBlock)
@@ -235,6 +319,14 @@ class ScenarioFile(Strict):
     )
     site: Site | None = None
     run: Run = Field(default_factory=Run)
-    sweep: None = None
+    harms: Harms | None = Field(None, description="Reactions to drugs; null: not asked for.")
+    sweep: SweepBlock | None = None
     trial: None = None
     outputs: Outputs = Field(default_factory=Outputs)
+    subgroups: dict[Identifier, dict[str, Any]] | None = Field(
+        None,
+        min_length=1,
+        description="Name: conditions on what was known at infusion; every endpoint is reported for each of them too.",
+    )
+    costs: Costs | None = None
+    utilities: Utilities | None = None

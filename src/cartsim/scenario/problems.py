@@ -11,7 +11,6 @@ from cartsim.scenario.shape import annotation_at, keys_of, leaves, models_in, ne
 from cartsim.yaml_text import Document, KeyPath
 
 _NOT_YET: dict[KeyPath, str] = {
-    ("sweep",): "sweeps are not supported yet; only `sweep: null` is accepted",
     ("trial",): "trials are not supported yet; only `trial: null` is accepted",
     (
         "population",
@@ -74,7 +73,8 @@ def _path(
         if not known and not inside:
             models = {one for one in models if _tag(one) == part} or models
             continue
-        parents = models
+        if models or isinstance(part, str):  # a word in a list is a choice of the list's own key
+            parents = models
         models = step(models, part)
         path.append(part)
         if isinstance(here, dict):
@@ -107,9 +107,11 @@ def _explain(fault: Any, path: KeyPath, models: set[type[BaseModel]]) -> tuple[s
         return f"key `{key}` is missing", _example(key, models)
     if kind in ("literal_error", "enum"):
         options = context.get("expected", "").replace("'", "")
-        choices = [str(option) for option in _options(key, models)]
+        in_list = isinstance(path[-1], int) and len(path) > 1
+        choices = [str(option) for option in _options(str(path[-2]) if in_list else key, models)]
         close = nearest(str(fault["input"]), choices) if isinstance(fault["input"], str) else None
-        return f"{got}must be {options}", f"{key}: {close}" if close else None
+        mend = close if in_list else f"{key}: {close}"
+        return f"{got}must be {options}", mend if close else None
     bounds = {
         "greater_than": ("above", "gt"),
         "greater_than_equal": ("at least", "ge"),

@@ -1,0 +1,1 @@
+"""Sweeps: design points, blocks of work, and who does them."""
