@@ -324,13 +324,23 @@ def test_a_manifest_of_somebody_else_is_not_read(tmp_path: Path) -> None:
             store.read_manifest(place)
 
 
-def test_starting_over_removes_everything(tmp_path: Path) -> None:
+def test_starting_over_removes_the_run(tmp_path: Path) -> None:
     place = write_run(tmp_path / "run", 48)
-    place.write_text("figures/crs.svg", "<svg/>")
+    place.write_text("maximum_grades.svg", "<svg/>")
     with store.hold(place):
         store.start_over(place)
         assert place.names() == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_starting_over_keeps_what_somebody_put_there(tmp_path: Path) -> None:
+    place = write_run(tmp_path / "run", 48)
+    own = ("notes.md", "figures/crs.svg", "adsl/mine.parquet", "table1.png")
+    for name in own:
+        place.write_text(name, "mine")
+    with store.hold(place):
+        store.start_over(place)
+        assert set(place.names()) == set(own)
 
 
 def test_pandas_and_duckdb_open_it_without_us(tmp_path: Path) -> None:

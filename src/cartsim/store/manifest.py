@@ -123,6 +123,7 @@ def start_over(place: Place) -> None:
         if name != MANIFEST and _is_ours(name):
             place.delete(name)
     place.delete(MANIFEST)
+    place.delete_folders()
 
 
 def _is_ours(name: str) -> bool:

@@ -195,6 +195,10 @@ class Place:
                 list(pool.map(self.delete, names))
         self._store.delete_folders(under)
 
+    def delete_folders(self) -> None:
+        """Remove folders that hold nothing; an object store has none."""
+        self._store.delete_folders("")
+
     def sweep(self) -> None:
         """Remove what killed writers left under temporary names. Only for one who holds the place alone."""
         if self.local is not None:
