@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 # importing them declares their commands
-from cartsim import cli_runs  # noqa: F401
+from cartsim import cli_runs, cli_story  # noqa: F401
 from cartsim.commands.options import Json, Sets, app, parse_sets, print_json
 from cartsim.errors import CartsimError, Unreachable
 

@@ -33,7 +33,7 @@ LAYERS = (
     ("search", "pairing", "sensitivity"),
     ("story",),
     ("commands",),
-    ("cli_runs", "cli", "__main__"),
+    ("cli_runs", "cli_story", "cli", "__main__"),
 )
 
 
