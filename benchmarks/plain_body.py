@@ -64,9 +64,11 @@ class Body:
     max_support: float = -inf
     max_fever: float = -inf
     max_neuro: float = -inf
+    max_wide: float = -inf
     # when anything could show, kill, or bring on a seizure
     w: float = 0.0
     w_n: float = 0.0
+    w_wide: float = 0.0
     crs_from: float = inf
     crs_to: float = -inf
     neuro_from: float = inf
@@ -89,6 +91,14 @@ class Body:
         self.harm_from, self.harm_to = window(*crs, min(n.h[4] - self.eps[0], n.o[3] - self.eps[1]) - SLACK)
         self.fit_from, self.fit_to = window(*neuro, n.n[1] - SLACK)
         self.death = self.death_threshold / n.hazard_background
+        # support comes some time after fever; wide events may last longer than ICANS
+        self.crs_to += n.support_lag_d
+        self.harm_from += n.support_lag_d
+        self.harm_to += n.support_lag_d
+        fall_wide = n.wide_decline_ratio * self.fall_n
+        self.w_wide = fall_wide / (self.rise_n + fall_wide)
+        slow = window(self.b, self.peak_at_n, self.rise_n, fall_wide, n.n_wide - SLACK)
+        self.neuro_to = max(self.neuro_to, slow[1])
 
     def untreated_crs(self, t: float) -> float:
         """CRS drive at `t` had no drug been given."""
@@ -99,6 +109,20 @@ class Body:
         r = t / self.numbers.ramp_d
         return x + log(-expm1(-r * r)) if r < 6.0 else x
 
+    def untreated_support(self, t: float) -> float:
+        """Drive behind the signs of support at `t`: what fever followed some time ago."""
+        return self.untreated_crs(t - self.numbers.support_lag_d)
+
+    def wide_lead(self, t: float) -> float:
+        """The wide neurologic drive over that of ICANS: past the common peak it falls at a rate of its own."""
+        since = t - self.peak_at_n
+        if since <= 0.0:
+            return 0.0
+        rising, falling = exp(-self.rise_n * since), self.fall_n * since
+        narrow = self.w_n * rising + (1.0 - self.w_n) * exp(falling)
+        slow = exp(self.numbers.wide_decline_ratio * falling)
+        return log(narrow / (self.w_wide * rising + (1.0 - self.w_wide) * slow))
+
     def untreated_icans(self, t: float) -> float:
         """ICANS drive at `t` had no drug been given."""
         if t <= 0.0:
@@ -108,8 +132,8 @@ class Body:
         r = t / self.numbers.ramp_d
         return y + log(-expm1(-r * r)) if r < 6.0 else y
 
-    def treated(self, t: float, x: float, y: float) -> tuple[float, float, float]:
-        """(support, fever, neurological) drive under the drugs given so far."""
+    def treated(self, t: float, late: float, x: float, y: float) -> tuple[float, float, float]:
+        """(support, fever, neurological) drive under the drugs given so far, from the untreated three."""
         n = self.numbers
         if self.steroid_slow:
             since = t - self.steroid_from
@@ -117,6 +141,7 @@ class Body:
             amount -= self.steroid_fast * exp(-since / n.steroid_fast_d)
             effect = amount / (amount + n.steroid_a50_mg) * self.size_steroid
             x -= n.steroid_emax * effect
+            late -= n.steroid_emax * effect
             y -= n.steroid_emax_n * effect
         if self.anakinra_slow:
             since = t - self.anakinra_from
@@ -124,9 +149,10 @@ class Body:
             amount -= self.anakinra_fast * exp(-since / n.anakinra_fast_d)
             effect = amount / (amount + n.anakinra_b50_mg)
             x -= n.anakinra_crs * effect
+            late -= n.anakinra_crs * effect
             y -= n.anakinra_icans * effect
         if not self.conc:
-            return x, x, y
+            return late, x, y
         conc = self.conc * exp(-n.toci_elimination * (t - self.conc_from))
         since = t - self.toci_first_end
         bound = self.resp * conc / (conc + n.toci_kd)
@@ -134,7 +160,7 @@ class Body:
         if x > n.toci_fever_from:
             fever_shift += n.toci_fever_compress * (x - n.toci_fever_from)
         return (
-            x + self.size_toci * bound * expm1(-since / n.toci_on_support_d),
+            late + self.size_toci * bound * expm1(-since / n.toci_on_support_d),
             x + fever_shift * bound * expm1(-since / n.toci_on_fever_d),
             y,
         )
@@ -195,10 +221,10 @@ class Body:
         while (at := k * step) <= final and self.death > at:
             self.grid = k
             k += 1
-            x = self.untreated_crs(at) if self.harm_from <= at <= self.harm_to else -inf
+            x = self.untreated_support(at) if self.harm_from <= at <= self.harm_to else -inf
             y = self.untreated_icans(at) if self.fit_from <= at <= self.fit_to else -inf
             if self.drugged:
-                x, _, y = self.treated(at, x, y)
+                x, _, y = self.treated(at, x, x, y)
             crs = icans = 0.0
             if x + self.eps[0] > n.h[4] or x + self.eps[1] > n.o[3]:
                 crs = n.hazard_crs if self.setting == ICU else n.hazard_crs * n.hazard_no_icu
@@ -225,21 +251,35 @@ class Body:
     def follow_peaks(self, t: float) -> None:
         """Take the latent course on the 4 h grid up to `t` into its peaks, with the drugs given so far."""
         step = self.numbers.grid_h / 24.0
+        lag = self.numbers.support_lag_d
+        apart = self.numbers.wide_decline_ratio != 1.0
         k = max(self.peak_grid, int(min(self.crs_from, self.neuro_from, t) / step) - 1)
         while (at := (k + 1) * step) <= t:
             k += 1
-            x = self.untreated_crs(at) if self.crs_from <= at <= self.crs_to else -inf
-            y = self.untreated_icans(at) if self.neuro_from <= at <= self.neuro_to else -inf
+            x = late = y = -inf
+            if self.crs_from <= at <= self.crs_to:
+                x = late = self.untreated_crs(at)
+                if lag:
+                    late = self.untreated_support(at)
+            if self.neuro_from <= at <= self.neuro_to:
+                y = self.untreated_icans(at)
+            lead = self.wide_lead(at) if apart else 0.0
             # drugs only lower a drive: what cannot raise a peak untreated needs no look at the drugs
-            if x > self.max_support or y > self.max_neuro or self.max_fever <= 0.0 < x:
+            if (
+                late > self.max_support
+                or y > self.max_neuro
+                or y + lead > self.max_wide
+                or self.max_fever <= 0.0 < x
+            ):
                 heat = x
                 if self.drugged:
-                    x, heat, y = self.treated(at, x, y)
-                self.max_support = max(self.max_support, x)
+                    late, heat, y = self.treated(at, late, x, y)
+                self.max_support = max(self.max_support, late)
                 self.max_fever = max(self.max_fever, heat)
                 self.max_neuro = max(self.max_neuro, y)
-            elif at > self.peak_at + 1.0 and at > self.peak_at_n + 1.0:
-                # past both peaks the untreated curves only fall
+                self.max_wide = max(self.max_wide, y + lead)
+            elif at > self.peak_at + lag + 1.0 and at > self.peak_at_n + 1.0:
+                # past all peaks the untreated curves only fall
                 k = int(t / step)
                 break
         self.peak_grid = k

@@ -116,9 +116,11 @@ class Subject(Treated):
         sick, confused = self.crs_from <= t <= self.crs_to, self.neuro_from <= t <= self.neuro_to
         if sick or confused:
             x = heat = self.untreated_crs(t) if sick else -inf
+            if n.support_lag_d and sick:
+                x = self.untreated_support(t)
             y = self.untreated_icans(t) if confused else -inf
             if self.drugged:
-                x, heat, y = self.treated(t, x, y)
+                x, heat, y = self.treated(t, x, heat, y)
             fever = heat > 0.0
             eps_bp, eps_oxygen, eps_liver, eps_kidney = self.eps
             bp = bisect_left(n.h, x + eps_bp)
@@ -129,7 +131,8 @@ class Subject(Treated):
                 bp = min(bp, HIGH_DOSE_PRESSOR)
                 oxygen = min(oxygen, CPAP)
             neuro = bisect_left(n.n, y)
-            wide = y > n.n_wide
+            lead = self.wide_lead(t) if n.wide_decline_ratio != 1.0 else 0.0
+            wide = neuro > 0 or y + lead > n.n_wide
         if self.bg_from <= t < self.bg_to:
             fever = True
         seizure = False

@@ -39,12 +39,16 @@ RUN = dict.fromkeys(RUN_FIELDS, 0.0) | {
 NO_DEATH = {"hazard_background": 0.0, "hazard_crs": 0.0, "hazard_icans": 0.0}
 NO_HAZARD = NO_DEATH | {"hazard_seizure": 0.0}
 HOUR = 1.0 / 24.0
+#: Signs of support at once with the fever, wide events on the curve of ICANS: what hand-made hours count on.
+TOGETHER = {"support_lag_d": 0.0, "wide_decline_ratio": 1.0}
+#: ... and one after the other.
+APART = {"support_lag_d": 1.7, "wide_decline_ratio": 0.45}
 
 
 def make_par(product: str = "axi-cel", **changes: Any) -> np.ndarray:
     """PARAMETERS[1] of a product; `changes` by field name, registry fields and run fields alike."""
     par = fill_parameters(REGISTRY.numbers(), product, RUN)
-    for name, value in changes.items():
+    for name, value in (TOGETHER | changes).items():
         assert name in registry_keys(product) or name in RUN_FIELDS, name
         par[name] = value
     return par
@@ -210,7 +214,7 @@ def rich_arm() -> Arm:
     )
     return make_arm(
         "tisa-cel-all", policy, ice_error=0.2, ln_gamma=0.3, toci_boost=1.1, hazard_seizure=0.3, hazard_crs=3.0,
-        hazard_icans=3.0, other_fever_share=0.4, levetiracetam_on=1.0, policy_crs_scale=0.0, crs_scale=2.0,
+        hazard_icans=3.0, other_fever_share=0.4, levetiracetam_on=1.0, policy_crs_scale=0.0, crs_scale=2.0, **APART,
     )  # fmt: skip
 
 

@@ -3,14 +3,15 @@ stdout (results) and to stderr (progress), and how every failure ends: one messa
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 # importing them declares their commands
-from cartsim import cli_runs, cli_story  # noqa: F401
+from cartsim import cli_credibility, cli_runs, cli_story  # noqa: F401
 from cartsim.commands.options import Json, Sets, app, parse_sets, print_json
-from cartsim.errors import CartsimError, Unreachable
+from cartsim.errors import CartsimError, InvalidInput, Unreachable
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -51,8 +52,21 @@ def evidence(
     pattern: Annotated[str, typer.Argument(help="Show only keys that contain this text.")] = "",
     status: Annotated[str | None, typer.Option(help="reported, derived, calibrated or assumed.")] = None,
     as_json: Json = False,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(help="Write all of them into this file instead, as docs/evidence.md is made."),
+    ] = None,
 ) -> None:
     """List every clinical number with its unit, status and source, and count them."""
+    if markdown is not None:
+        from cartsim.commands.evidence_page import write_evidence_page
+
+        if pattern or status or as_json:
+            raise InvalidInput(
+                "--markdown writes the whole registry", mend="cartsim evidence --markdown FILE"
+            )
+        write_evidence_page(markdown)
+        return
     from cartsim.commands.listings import list_evidence
 
     list_evidence(pattern, status, as_json)
@@ -155,7 +169,7 @@ def interrupted(argv: list[str] | None) -> str:
     import shlex
 
     given = sys.argv[1:] if argv is None else argv
-    if given[:1] != ["run"]:
+    if given[:1] not in (["run"], ["calibrate"]):
         return "interrupted; nothing half-written was left"
     again = shlex.join(["cartsim", *(word for word in given if word != "--fresh")])
     return f"interrupted; blocks that were done are kept. To go on:\n    {again}"

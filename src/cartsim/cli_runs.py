@@ -31,6 +31,12 @@ def run(
     set_: Sets = None,
     seed: Annotated[int | None, typer.Option(help="Instead of run.seed.")] = None,
     subjects: Annotated[int | None, typer.Option(help="Instead of population.subjects.")] = None,
+    parameter_draws: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Run the same subjects under N parameter sets; instead of run.parameter_draws."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Threads or processes; 0 takes all cores.")] = 0,
     executor: Annotated[
         str, typer.Option(help="local (chooses), inline, threads, processes or dask.")
@@ -79,6 +85,8 @@ def run(
         overrides["run.seed"] = seed
     if subjects is not None:
         overrides["population.subjects"] = subjects
+    if parameter_draws is not None:
+        overrides["run.parameter_draws"] = parameter_draws
     loaded = load_scenario(scenario, overrides)
     loaded.require_seed()
     if dry_run:

@@ -230,18 +230,23 @@ def draw_cohort(
     first: int,
     count: int,
     source: str = "philox",
+    baseline: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Subjects `first .. first+count-1`: (COHORT[count], SUBJECT[count]).
 
     `par` is PARAMETERS[1], `margins` MARGINS[1]; `source` is "philox" or "sobol" (baseline decisions only). A pure
-    function of the arguments: the same subject has the same row whatever `first` and `count`.
+    function of the arguments: the same subject has the same row whatever `first` and `count`. `baseline`, [count, 64]:
+    the baseline numbers of just these subjects, where the caller has drawn them before.
     """
     cohort = np.zeros(count, COHORT)
     cohort["subject"] = np.arange(first, first + count)
     subjects = np.zeros(count, SUBJECT)
     key0, key1 = study_key(seed, replicate)
-    sobol = np.empty((0, BASELINE_DECISIONS))
-    if source == "sobol":
-        sobol = sobol_baseline(seed, replicate, first, count)
-    _draw(as_records(par), as_records(margins), key0, key1, sobol, as_records(cohort), as_records(subjects))
+    if baseline is None:
+        baseline = np.empty((0, BASELINE_DECISIONS))
+        if source == "sobol":
+            baseline = sobol_baseline(seed, replicate, first, count)
+    _draw(
+        as_records(par), as_records(margins), key0, key1, baseline, as_records(cohort), as_records(subjects)
+    )
     return cohort, subjects

@@ -186,7 +186,7 @@ class FolderRun:
             # the reader need not wait for the figures
             self.answered(study)
         if written.curves is not None:
-            self._draw(whole_population(results["outcomes"]), written.curves)
+            self._draw(whole_population(results["outcomes"]), results["contrasts"], written.curves)
         self.lock.check()
         study.manifest = write_complete(
             place, self.provenance, notes, standing.receipts.values(), written.receipts
@@ -196,8 +196,9 @@ class FolderRun:
             self.answered(study)
         return study
 
-    def _draw(self, outcomes: pa.Table, curves: pa.Table) -> None:
+    def _draw(self, outcomes: pa.Table, contrasts: pa.Table, curves: pa.Table) -> None:
         from cartsim.report.figures import write_figures
+        from cartsim.report.uncertainty_figure import write_differences
 
         base = self.points.base
         labels = {arm.id: arm.label for arm in base.arms}
@@ -205,6 +206,14 @@ class FolderRun:
             self.place,
             lambda folder: write_figures(outcomes, curves, folder, labels=labels, title=base.title),
         )
+        if base.run.parameter_draws:
+            _write_through(
+                self.place,
+                lambda folder: write_differences(
+                    contrasts, folder, scale=base.grading.crs, draws=base.run.parameter_draws, labels=labels,
+                    title=base.title,
+                ),
+            )  # fmt: skip
 
     def _stored(self) -> Study:
         from cartsim.store import read_table

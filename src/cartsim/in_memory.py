@@ -36,7 +36,10 @@ def run_in_memory(
     warm_up(points, tell)
     arms = [arm.id for arm in base.arms]
     whole = base.site is not None
-    plan = Plan.new(len(points), base.run.replicates, base.subjects, arms, whole=whole, size=block)
+    plan = Plan.new(
+        len(points), base.run.replicates, base.subjects, arms,
+        whole=whole, size=block, many_sets=base.run.parameter_draws > 0,
+    )  # fmt: skip
     kept: dict[int, dict[str, pa.Table]] = {}
     done, total = 0, plan.total
     tell(Progress(SIMULATING, 0, total))

@@ -98,17 +98,19 @@ class Study:
 
 
 def ce_frame(study: Study) -> "pd.DataFrame":
-    """One row a replicate of a design point (a parameter set, where `model.draw` is swept), arms side by side.
+    """One row a replicate of a design point, and a parameter set where the run has several; arms side by side.
 
-    Columns: design_id, replicate, the settings of the design point, and for each arm cost_<arm> (currency of the
-    prices), qald_<arm> (days) where there are utilities, and severe_crs_<arm> (share). Made for tools that draw
-    cost-effectiveness planes and acceptability curves. Raises `KeyError` for a run without `costs:`.
+    Columns: design_id, replicate, draw (with `run.parameter_draws`), the settings of the design point, and for each arm
+    cost_<arm> (currency of the prices), qald_<arm> (days) where there are utilities, and severe_crs_<arm> (share). Made
+    for tools that draw cost-effectiveness planes and acceptability curves. Raises `KeyError` without `costs:`.
     """
-    found = study.table("ce")
+    drawn = study.scenario.run.parameter_draws > 0
+    found = study.table("ce_draws" if drawn else "ce")
+    rows = ["design_id", "replicate", *(["draw"] if drawn else [])]
     order = [arm.id for arm in study.scenario.arms]
     columns = [name for name in ("cost", "qald", "severe_crs") if found[name].notna().any()]
     found["arm_id"] = found["arm_id"].astype(str)
-    wide = found.pivot(index=["design_id", "replicate"], columns="arm_id", values=columns)
+    wide = found.pivot(index=rows, columns="arm_id", values=columns)
     wide = wide[[(name, arm) for name in columns for arm in order if (name, arm) in wide.columns]]
     wide.columns = [f"{name}_{arm}" for name, arm in wide.columns]
     wide = wide.reset_index()
@@ -134,6 +136,13 @@ def warnings_of(points: "Points") -> list[str]:
         told.setdefault(origin, {}).update(dict.fromkeys(unverified_rungs(arm.policy)))
     cohort = [] if points.base.patients is None else points.base.patients.notes()
     value = [UTILITY_CAVEAT] if points.base.utilities is not None else []
+    draws = points.base.run.parameter_draws
+    if draws:
+        tables = "subject tables and " if tables_wanted(points.base) else ""
+        value.append(
+            f"results are means over {draws:,} parameter sets; {tables}curves over time are those of the central "
+            "set, every number as it stands"
+        )
     return (
         cohort
         + value

@@ -35,6 +35,7 @@ def run(
     floor: int | None = None,
     ceiling: int | None = None,
     budget_s: float | None = None,
+    parameter_draws: int | None = None,
 ) -> Study:
     """Run a scenario (or its file, text or plain data) and return its results.
 
@@ -49,6 +50,8 @@ def run(
     ("0/3") does only some of the blocks. None of these changes a number. `until` are conditions such as
     "contrast.crs_ge3.early-standard.halfwidth <= 0.005" on which subjects are added, between `floor` and `ceiling`.
     `answered` is called with the results as soon as they are known, before figures and manifest are written.
+    `parameter_draws` (instead of run.parameter_draws; 0: none) simulates the same subjects under so many parameter
+    sets: results are then means over them, with parameter uncertainty beside Monte Carlo error.
 
     Raises `InvalidInput` for what cannot be run or does not belong in `out`, `Incomplete` where blocks failed,
     `Unreachable` where `out` or the scheduler cannot be reached, `OutputBroken` for damaged blocks.
@@ -59,7 +62,15 @@ def run(
 
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario)
+    if parameter_draws is not None:
+        scenario = with_draws(scenario, parameter_draws)
     scenario.require_seed()
+    if scenario.run.parameter_draws and until:
+        raise InvalidInput(
+            "precision targets add subjects to a run of one parameter set, and this one has "
+            f"{scenario.run.parameter_draws:,}",
+            mend="the same targets without parameter draws, then as many subjects with them",
+        )
     points = Points(scenario)
     points.check()
     # an endpoint that does not exist is refused before anything is simulated
@@ -86,6 +97,25 @@ def run(
         {"executor": executor, "workers": workers, "scheduler": scheduler},
         {"retry": retry, "max_failures": max_failures},
     ).run(extend=extend, fresh=fresh)  # fmt: skip
+
+
+def with_draws(scenario: Scenario, parameter_draws: int) -> Scenario:
+    """The scenario with `run.parameter_draws` set. Raises `InvalidInput` where it does not fit."""
+    from dataclasses import replace
+
+    if parameter_draws == scenario.run.parameter_draws:
+        return scenario
+    cohort = scenario.patients
+    # read again, so that it is refused where and as a file would be
+    read = load_scenario(
+        scenario.data,
+        {"run.parameter_draws": parameter_draws},
+        {} if cohort is None else {"population.sha256": cohort.sha256},
+        folder=None if cohort is None else cohort.folder,
+        stored=cohort is not None,
+    )
+    run_block = scenario.run.model_copy(update={"parameter_draws": read.run.parameter_draws})
+    return replace(scenario, run=run_block, data=read.data)
 
 
 def finish(out: "Path | str | Place", progress: Report | None = None) -> Study:

@@ -14,6 +14,8 @@ DRIVE_SLACK = 1e-9
 MAX_RULES = 64
 MAX_ACTIONS = 64
 MAX_STEPS = 8
+#: Younger subjects are scored by CAPD, not ICE (ASTCT 2019).
+CAPD_BELOW_Y = 12.0
 #: The high bit of every byte: eight small numbers in one word are compared at once by subtracting below it.
 BITS_PER_BYTE = 8
 HIGH_BITS = 0x8080808080808080
@@ -255,6 +257,7 @@ class Decision(IntEnum):
     SOURCE_ROW = 80  # which row of the user's own cohort a subject is, drawn with replacement
     SOURCE_ORDER = 81  # subject: row of the file; the order in which rows are taken without replacement
     BRIDGING = 82  # whether bridging therapy reduced the burden before infusion
+    ANTIPYRETIC = 85  # whether scheduled antipyretics hide fever from the bedside
 
 
 BASELINE_DECISIONS = 64

@@ -172,7 +172,9 @@ class _Reader:
             self._trap(path, line, f"tag {tag}: tags are not allowed", "write the plain value")
         if isinstance(event, ScalarEvent):
             plain = event.style in (None, "") and tag is None
-            value = self._plain(event.value, path, line) if plain else event.value
+            # the scanner marks the folds of `>` text with a bell, for those who write the file back
+            text = event.value.replace("\a", "") if event.style == ">" else event.value
+            value = self._plain(text, path, line) if plain else text
         elif isinstance(event, SequenceStartEvent):
             value = self._sequence(path, depth)
         elif isinstance(event, MappingStartEvent):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cartsim.commands.console import print_study
+from cartsim.commands.console import print_answer, print_ending
 from cartsim.scenario.load import load_scenario
 from cartsim.store import verify
 from cartsim.study import Study, run
@@ -52,7 +52,8 @@ def test_nobody(quietly, tmp_path: Path, site: Any, source: str) -> None:
 
 def test_nobody_is_printed_as_dashes(quietly, probe, capsys: pytest.CaptureFixture[str]) -> None:
     study = quietly(0)
-    print_study(study, load_scenario(probe(0)))
+    print_answer(study, load_scenario(probe(0)))
+    print_ending(study)
     shown = capsys.readouterr().out
     assert "nan" not in shown.lower() and "None" not in shown
     assert shown.count("–") > 20

@@ -3,6 +3,7 @@ interruption and as a longer run; and what cannot be reached is said within seco
 """
 
 import json
+import shlex
 import signal
 import socket
 import sys
@@ -157,6 +158,8 @@ def test_a_run_in_a_bucket(
     assert main(["status", *there, "--json"]) == 5
     state = json.loads(capsys.readouterr().out)
     assert (state["status"], state["blocks"], state["done"]) == ("partial", 10, 5), state
+    words = shlex.split(state["go_on"])
+    assert Place.of(words[words.index("--out") + 1]) == bucket
     kept = {name: at for name, (_, at) in bucket.listing("blocks").items()}
     assert main(["run", small, "--out", *there, "--quiet"]) == 0
     assert hashes(bucket) == hashes(home)

@@ -22,6 +22,8 @@ SUBJECT_TABLES = ("adsl", "adae", "adcm", "adex", "adtte", "grade_intervals", "e
 SUBJECTS = 90
 #: Ill enough that half of them need intensive care and several doses.
 SEVERE = {"base": "axi-cel", "overrides": {"crs_mu": 1.7}}
+#: Signs of support after the fever, wide events after ICANS.
+APART = {"disease.support_lag_d": 1.7, "disease.wide_decline_ratio": 0.45}
 ARMS = [
     {"id": "reactive", "policy": "asco_2021"},
     {"id": "before", "policy": "zuma1_c4", "prophylaxis": ["toci_d0", "dex_d0_2"]},
@@ -77,13 +79,14 @@ def scarce(ward) -> Study:
     return ward(site(3, 1, 2, restock={"every_h": 96, "doses": 1}), arms=arms)
 
 
-@pytest.mark.parametrize("start", ["inpatient", "outpatient"])
+@pytest.mark.parametrize(("start", "numbers"), [("inpatient", {}), ("outpatient", {}), ("inpatient", APART)])
 @pytest.mark.parametrize("arrivals", ARRIVALS)
-def test_without_scarcity_it_is_the_batch_driver(probe, differing, arrivals: str, start: str) -> None:
+def test_without_scarcity_it_is_the_batch_driver(
+    probe, differing, arrivals: str, start: str, numbers: dict[str, float]
+) -> None:
     """Every bit of every subject table, whenever subjects arrive, wherever they start, whatever is given before."""
-    scenario = probe(
-        SUBJECTS, product=SEVERE, arms=ARMS, monitoring={"start": start}, outputs={"events": "all"}
-    )
+    shape = {"monitoring": {"start": start}, "model": {"overrides": numbers}}
+    scenario = probe(SUBJECTS, product=SEVERE, arms=ARMS, outputs={"events": "all"}, **shape)
     batch = run(scenario)
     at_site = run(scenario | {"site": site(arrivals=ARRIVALS[arrivals])})
     for name in SUBJECT_TABLES:

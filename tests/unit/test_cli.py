@@ -88,6 +88,9 @@ def test_products_and_policies(capsys: pytest.CaptureFixture[str]) -> None:
     shown = out_of(capsys, ["policies", "asco_2021"])
     assert "g2_toci" in shown and "Santomasso" in shown
     assert json.loads(out_of(capsys, ["policies", "asco_2021", "--json"]))["scale"] == "astct2019"
+    module = " ".join(out_of(capsys, ["policies", "toci_risk_adapted"]).split())
+    assert "toci_risk_adapted: Tocilizumab one hour before infusion" in module
+    assert "Approximation: Thresholds are assumed" in module and "counterfactual" not in module
 
 
 def test_check_shows_a_policy_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +188,8 @@ def study_of(scenario: Scenario) -> Any:
 def test_printed_answer_has_intervals_pairs_caveat_files_and_disclaimer(
     timing: Scenario, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    console.print_study(study_of(timing), timing)
+    console.print_answer(study_of(timing), timing)
+    console.print_ending(study_of(timing))
     text = capsys.readouterr().out
     assert "11.0 (9.0–13.0)" in text and "90.0" not in text  # the scenario's scale, not Penn
     assert "12.3 (12.0–13.0)" in text

@@ -152,14 +152,15 @@ def test_two_days_of_dexamethasone_come_on_fast_and_go_off_slowly() -> None:
 
 
 def reference(
-    history: dict[str, list[tuple[float, float]]], s: np.ndarray, t: float, x0: float, y0: float
+    history: dict[str, list[tuple[float, float]]], s: np.ndarray, t: float, x0: float, late: float, y0: float
 ) -> tuple[float, float, float]:
-    """(xS, xF, y) by MODEL 2 as printed; tocilizumab counts from the end of its first infusion."""
+    """(xS, xF, y) by MODEL 2 as printed, xS from `late`; tocilizumab counts from the end of its first infusion."""
     amount = amount_of("steroid", history["steroid"], t)
     steroid = amount / (amount + P.steroid_a50_mg) * s["steroid_size"][0]
     amount = amount_of("anakinra", history["anakinra"], t)
     anakinra = amount / (amount + P.anakinra_b50_mg)
-    x = x0 - P.steroid_emax * steroid - P.anakinra_crs * anakinra
+    lowered = P.steroid_emax * steroid + P.anakinra_crs * anakinra
+    x = x0 - lowered
     y = y0 - P.steroid_emax_n * steroid - P.anakinra_icans * anakinra
     block = fever_block = 0.0
     if history["tocilizumab"]:
@@ -170,15 +171,22 @@ def reference(
         fever_block = occupancy * (1 - math.exp(-since / P.toci_on_fever_d))
     e, r = s["toci_effect"][0], s["toci_response"][0]
     shift = P.toci_fever_ratio * e + P.toci_fever_compress * max(0.0, x - P.toci_fever_from)
-    return x - e * r * block, x - r * fever_block * shift, y + P.ln_gamma * block
+    return late - lowered - e * r * block, x - r * fever_block * shift, y + P.ln_gamma * block
 
 
 @given(
     toci=HISTORY, steroid=HISTORY, anakinra=HISTORY, after=st.floats(0.0, 20.0),
-    x0=st.floats(-3, 5), y0=st.floats(-3, 5), response=st.sampled_from([0.2, 1.0]),
+    x0=st.floats(-3, 5), late=st.floats(-3, 5), y0=st.floats(-3, 5), response=st.sampled_from([0.2, 1.0]),
 )  # fmt: skip
 def test_treated_drives_a_second_time(
-    toci: list, steroid: list, anakinra: list, after: float, x0: float, y0: float, response: float
+    toci: list,
+    steroid: list,
+    anakinra: list,
+    after: float,
+    x0: float,
+    late: float,
+    y0: float,
+    response: float,
 ) -> None:
     """Any three histories together against the printed equations."""
     history = {"tocilizumab": toci, "steroid": steroid, "anakinra": anakinra}
@@ -188,8 +196,8 @@ def test_treated_drives_a_second_time(
             DRUGS[drug][0](P, c, mg, at)
     t = max([0.0] + [at for doses in history.values() for at, _ in doses]) + after
     s = make_subject(toci_response=response, toci_effect=1.4, steroid_size=0.8)
-    found = treated(P, record(s), c, t, x0, y0)[:3]
-    assert found == pytest.approx(reference(history, s, t, x0, y0), rel=1e-10, abs=1e-10)
+    found = treated(P, record(s), c, t, x0, late, y0)[:3]
+    assert found == pytest.approx(reference(history, s, t, x0, late, y0), rel=1e-10, abs=1e-10)
 
 
 def test_repeat_boost_is_opt_in() -> None:
@@ -215,13 +223,13 @@ def test_nothing_of_tocilizumab_before_its_infusion_ends() -> None:
     p = record(clinic).par
     for t in (2.0, 2.02, stop - 1e-9, stop):
         assert toci_concentration(p, c, t) == 0.0
-        assert treated(p, s, c, t, 1.7, 0.4) == (1.7, 1.7, 0.4, 1.7, 0.0)
+        assert treated(p, s, c, t, 1.7, 1.7, 0.4) == (1.7, 1.7, 0.4, 1.7, 0.0)
     assert course["drugged"][0] == 0
     end_infusion(record(clinic), s, c, stop)
     assert toci_concentration(p, c, stop) == 560.0 / float(clinic["par"]["toci_volume_l"][0])
     # the block builds up from here: none at this moment
-    assert treated(p, s, c, stop, 1.7, 0.4) == (1.7, 1.7, 0.4, 1.7, 0.0)
-    assert treated(p, s, c, stop + HOUR, 1.7, 0.4)[0] < 1.7
+    assert treated(p, s, c, stop, 1.7, 1.7, 0.4) == (1.7, 1.7, 0.4, 1.7, 0.0)
+    assert treated(p, s, c, stop + HOUR, 1.7, 1.7, 0.4)[0] < 1.7
 
 
 def test_methylprednisolone_is_dexamethasone_by_its_factor() -> None:

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from clinic_builder import (
+    APART,
     HOUR,
     NO_DEATH,
     NO_HAZARD,
@@ -116,45 +117,60 @@ def amounts(p: np.ndarray, doses: np.ndarray, scale: float, t: np.ndarray) -> tu
     )
 
 
-def peaks_by_hand(p: np.ndarray, s: np.ndarray, doses: np.ndarray, end: float) -> tuple[float, float, float]:
-    """Largest xS, xF and y over the grid from infusion to `end`, MODEL 1 and 2 in NumPy."""
+def peaks_by_hand(
+    p: np.ndarray, s: np.ndarray, doses: np.ndarray, end: float
+) -> tuple[float, float, float, float]:
+    """Largest xS, xF, y and wide y over the grid from infusion to `end`, MODEL 1 and 2 in NumPy."""
     t = np.arange(1, int(end * 24 / p["grid_h"] + 1e-9) + 1) * (p["grid_h"] / 24.0)
 
-    def curve(peak: float, at: float, g: float, d: float) -> np.ndarray:
+    def curve(peak: float, at: float, g: float, d: float, t: np.ndarray = t) -> np.ndarray:
         w = d / (g + d)
         bump = -np.logaddexp(np.log(w) - g * (t - at), np.log1p(-w) + d * (t - at))
-        return peak + bump + np.log(-np.expm1(-((t / p["ramp_d"]) ** 2)))
+        with np.errstate(divide="ignore"):
+            return peak + bump + np.log(-np.expm1(-((np.maximum(t, 0.0) / p["ramp_d"]) ** 2)))
 
-    x0 = curve(s["crs_peak"], s["crs_peak_d"], s["crs_ascent"], s["crs_decline"])
-    y0 = curve(s["icans_peak"], s["icans_peak_d"], s["icans_ascent"], s["icans_decline"])
+    crs = (s["crs_peak"], s["crs_peak_d"], s["crs_ascent"], s["crs_decline"])
+    x0, late = curve(*crs), curve(*crs, t - p["support_lag_d"])
+    icans = (s["icans_peak"], s["icans_peak_d"], s["icans_ascent"])
+    y0 = curve(*icans, s["icans_decline"])
+    slow = curve(*icans, p["wide_decline_ratio"] * s["icans_decline"])
+    lead = np.where(t > s["icans_peak_d"], slow - y0, 0.0)
     toci, first, steroid, anakinra = amounts(p, doses, s["steroid_scale"], t)
     d_s = steroid / (steroid + p["steroid_a50_mg"]) * s["steroid_size"]
     d_a = anakinra / (anakinra + p["anakinra_b50_mg"])
-    x = x0 - p["steroid_emax"] * d_s - p["anakinra_crs"] * d_a
+    lowered = p["steroid_emax"] * d_s + p["anakinra_crs"] * d_a
+    x = x0 - lowered
     occupancy = toci / (toci + p["toci_kd"])
     since = np.maximum(t - first, 0.0)
     on_s, on_f = (1 - np.exp(-since / p[name]) for name in ("toci_on_support_d", "toci_on_fever_d"))
     e, r = s["toci_effect"], s["toci_response"]
-    support = x - e * r * occupancy * on_s
+    support = late - lowered - e * r * occupancy * on_s
     shift = p["toci_fever_ratio"] * e + p["toci_fever_compress"] * np.maximum(0, x - p["toci_fever_from"])
     fever = x - r * occupancy * on_f * shift
     y = y0 - p["steroid_emax_n"] * d_s - p["anakinra_icans"] * d_a + p["ln_gamma"] * occupancy * on_s
-    return float(support.max()), float(fever.max()), float(y.max())
+    return float(support.max()), float(fever.max()), float(y.max()), float((y + lead).max())
 
 
-@pytest.mark.parametrize("ln_gamma", [0.0, 0.4])
+@pytest.mark.parametrize(
+    "changes",
+    [{"ln_gamma": 0.0}, {"ln_gamma": 0.4}, APART, APART | {"ln_gamma": 0.4, "n_wide": -0.2}],
+    ids=str,
+)
 @pytest.mark.parametrize("plan", [*PLANS, "asco"])
 @pytest.mark.parametrize("product", ["axi-cel", "tisa-cel-all"])
-def test_latent_peaks_are_the_largest_values_on_the_grid(product: str, plan: str, ln_gamma: float) -> None:
+def test_latent_peaks_are_the_largest_values_on_the_grid(
+    product: str, plan: str, changes: dict[str, float]
+) -> None:
     """Treated as planned, or by rules, dose by dose as logged. What cannot be seen is not followed: -inf."""
     policy = policy_of("asco_2021") if plan == "asco" else policy_of({}, prophylaxis=PLANS[plan])
-    arm = make_arm(product, policy, ln_gamma=ln_gamma, **NO_HAZARD)
+    arm = make_arm(product, policy, **(NO_HAZARD | changes))
     cohort, subjects = arm.draw(300)
     block = arm.run(cohort, subjects)
     p = arm.clinic["par"][0]
+    levels = latent_peaks(arm.clinic, subjects, block.courses)
     found = 0
     for row, (s, course) in enumerate(zip(subjects, block.courses, strict=True)):
-        support, fever, neuro = peaks_by_hand(p, s, block.doses[block.doses["row"] == row], 30.0)
+        support, fever, neuro, wide = peaks_by_hand(p, s, block.doses[block.doses["row"] == row], 30.0)
         if support > support_threshold(record(arm.clinic).par, record(subjects[row : row + 1])):
             assert course["max_support"] == pytest.approx(support, rel=1e-10)
             found += 1
@@ -162,7 +178,8 @@ def test_latent_peaks_are_the_largest_values_on_the_grid(product: str, plan: str
         assert (course["max_fever"] > 0) == (fever > 0)
         if neuro > min(p["n"][0], p["n_wide"]):
             assert course["max_neuro"] == pytest.approx(neuro, rel=1e-10)
-    assert found > 100
+        assert levels["wide"][row] == (wide > p["n_wide"])
+    assert found > 60
 
 
 def test_untreated_peaks_are_found_without_walking_the_grid() -> None:

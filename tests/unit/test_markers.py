@@ -43,17 +43,19 @@ def drug_at(hours: float, **dose: Any) -> Any:
     return policy_of({}, prophylaxis={"dose": {"at_h": hours, "drug": "tocilizumab"} | dose})
 
 
-def test_untreated_markers_solve_their_equations() -> None:
-    """CRP and ferritin against an adaptive solver, IL-6 and temperature against their formulas."""
+@pytest.mark.parametrize("lag", [0.0, 1.7])
+def test_untreated_markers_solve_their_equations(lag: float) -> None:
+    """CRP and ferritin against an adaptive solver, IL-6 and temperature against their formulas; CRP alone goes with
+    the signs of support, some time after the fever."""
     par = make_par()
     p, s = record(par), record(make_subject(**ILL))
-    hours, values = sampled(every=6)
+    hours, values = sampled(every=6, support_lag_d=lag)
 
     def x(t: float) -> float:
         return untreated_crs(s, t, ramp(p, t)) if t > 0 else -math.inf
 
     def slope(t: float, y: np.ndarray) -> list[float]:
-        q = math.exp(p.crp_slope * x(t))
+        q = math.exp(p.crp_slope * x(t - lag))
         crp = p.crp_turnover * (s.crp_base + p.crp_rise * q / (p.crp_half + q) - y[0])
         aim = s.ferritin_base * (1 + p.ferritin_rise * math.exp(p.ferritin_slope * x(t)))
         return [crp, p.ferritin_turnover * (aim - y[1])]

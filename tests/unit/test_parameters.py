@@ -31,6 +31,8 @@ CHANGES: dict[str, float] = {
     "discharge_clear_h": 60.0,
     "min_stay_d": 20.0,
     "clinic_watch_d": 3.0,
+    "admit_crs": 2.0,
+    "admit_icans": 3.0,
     "crs_end_h": 72.0,
     "seizure_level_n": 1.0,
     "seizure_reference_n": 1.0,
@@ -45,13 +47,17 @@ CHANGES: dict[str, float] = {
     "temp_mid": 0.1,
 }
 #: Read only in an outpatient's course.
-OUTPATIENT = {"clinic_watch_d", "delay_home_h"}
-#: Read only with biomarkers or saturable elimination switched on (test_markers, test_pharmacokinetics).
+OUTPATIENT = {"clinic_watch_d", "delay_home_h", "admit_icans"}
+#: Read only where biomarkers, saturable elimination or antipyretics are asked for (test_markers, test_pharmacokinetics,
+#: test_antipyretics).
 SWITCHED = tuple(
     name
     for name in FIELDS
-    if name.startswith(("pk_", "moes_", "frey_", "il6_", "crp_", "ferritin_", "temp_daily", "marker_"))
+    if name.startswith(
+        ("pk_", "moes_", "frey_", "il6_", "crp_", "ferritin_", "temp_daily", "marker_", "antipyretic_")
+    )
     and name not in CHANGES
+    and name != "antipyretic_share"
 )
 
 

@@ -517,7 +517,7 @@ MORE: list[tuple[str, Walk]] = [
             [(100, ice(3)), (109, WELL)],
             in_order(
                 every(106, 6, 1, DEX, 10, "icans3_steroid"),
-                every(100, 6, 2, ANA, 100, "icans2_anakinra"),
+                every(100, 6, 2, ANA, 100, "icans3_anakinra"),
                 slow_taper(112, "icans3_steroid"),
             ),
         ),
@@ -541,7 +541,7 @@ MORE: list[tuple[str, Walk]] = [
             in_order(
                 toci("icans_toci", 100),
                 every(114, 6, 1, DEX, 10, "icans3_crs_steroid"),
-                every(108, 6, 2, ANA, 100, "icans2_crs_anakinra"),
+                every(108, 6, 2, ANA, 100, "icans3_crs_anakinra"),
                 slow_taper(120, "icans3_crs_steroid"),
             ),
         ),
@@ -553,7 +553,7 @@ MORE: list[tuple[str, Walk]] = [
             [(100, ice(3, fever=True)), (117, WELL)],
             in_order(
                 every(114, 6, 1, DEX, 10, "icans3_no_toci"),
-                every(108, 6, 2, ANA, 100, "icans3_anakinra"),
+                every(108, 6, 2, ANA, 100, "icans3_no_toci_anakinra"),
                 slow_taper(120, "icans3_no_toci"),
             ),
             {"stock": 0},
@@ -633,6 +633,17 @@ def test_one_subject_through_the_rungs(policy_id: str) -> None:
 )
 def test_another_subject(policy_id: str, one: Walk) -> None:
     assert walk(policy_id, one.signs, **one.more) == one.expected
+
+
+def test_a_prophylactic_steroid_does_not_start_the_clock_of_the_next_rung() -> None:
+    """Grade 2 at 30 h is 31 h after the first prophylactic dose; the next rung comes 24 h after treatment began."""
+    policy = load_policy({"extends": "zuma1_c4", "add": ["dex_d0_2"]}, load_registry())
+    given = walk(compile_policy(policy, load_registry()), [(30, BOLUS), (61, WELL)])
+    assert [row for row in given if row[3] not in ("g2_toci", "dex_d0_2")] == in_order(
+        every(30, 24, 2, DEX, 10, "g2_dexamethasone"),
+        every(54, 6, 2, DEX, 10, "g2_escalate"),
+        every(66, 24, 2, DEX, 10, "g2_escalate"),
+    )
 
 
 @pytest.mark.parametrize("policy_id", sorted(WALKS))

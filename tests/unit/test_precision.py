@@ -10,7 +10,7 @@ from cartsim.analysis.planning import Guess, planning_table, subjects_for
 from cartsim.analysis.precision import Plan, Stop, next_sizes
 from cartsim.analysis.targets import Condition
 from cartsim.analysis.widths import FLOORS, SUBJECTS_DIFFERING, Seen, smallest_whole, units_for
-from cartsim.commands.until import look_line, planning_lines, stop_lines
+from cartsim.commands.until import planning_lines
 from cartsim.errors import InvalidInput
 
 ARMS = ("standard", "early")
@@ -348,12 +348,6 @@ def test_lines_that_are_printed():
     assert lines[0] == "Until (from 2,000 to 100,000 subjects in each arm, at most 60 s):"
     assert any("0.1 %" in line for line in lines) and any("(above the ceiling)" in line for line in lines)
     assert lines[-1] == "    about 13,832 subjects, by 2,000 subjects already run"
-    rows = [risk(2_000, 20, 30), mean(2_000, 3.0)]
-    assert look_line(2_000, rule.read(2_000, rows), 8_000).endswith("next 8,000")
-    assert list(stop_lines(9_000, "precision reached: x", True)) == [
-        "Stopped at 9,000 subjects in each arm: precision reached: x"
-    ]
-    assert len(list(stop_lines(9_000, "ceiling of 9,000 subjects", False))) == 2
 
 
 @quick

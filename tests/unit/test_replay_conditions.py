@@ -153,3 +153,5 @@ def test_signs_in_words() -> None:
         "seizure since the last assessment"
     )
     assert Signs(0, 0, 0, 0, 0, 0, 1, 0).text() == "mild neurologic signs with ICE 10"
+    assert Signs(0, 0, 0, 0, 0, 3, 1, 0, neuro_tool="CAPD").text() == "CAPD 9 or more"
+    assert Signs(0, 0, 0, 0, 0, 0, 1, 0, neuro_tool="CAPD").text() == "mild neurologic signs with CAPD 0"

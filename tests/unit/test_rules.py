@@ -82,7 +82,7 @@ def any_rule(**fields: float) -> np.ndarray:
     return rule
 
 
-NEVER = {"toci_t": math.inf, "toci_last_t": -math.inf, "steroid_first_t": math.inf}
+NEVER = {"toci_t": math.inf, "toci_last_t": -math.inf, "steroid_start_t": math.inf}
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ NEVER = {"toci_t": math.inf, "toci_last_t": -math.inf, "steroid_first_t": math.i
         ({"since_last_toci_d": 1.0}, {"toci_doses": 2, "toci_last_t": 9.0}, True),
         ({"since_last_toci_d": 1.0}, {"toci_doses": 2, "toci_last_t": 9.5}, False),
         ({"since_last_toci_d": 0.0}, {}, False),
-        ({"since_first_steroid_d": 2.0}, {"steroid_first_t": 8.0}, True),
-        ({"since_first_steroid_d": 2.0}, {"steroid_first_t": 8.5}, False),
+        ({"since_first_steroid_d": 2.0}, {"steroid_start_t": 8.0}, True),
+        ({"since_first_steroid_d": 2.0}, {"steroid_start_t": 8.5}, False),
         ({"since_first_steroid_d": 2.0}, {}, False),
         ({"awaiting_toci_d": 0.5}, {"waiting": 128, "asked_toci_t": 9.5}, True),
         ({"awaiting_toci_d": 0.5}, {"waiting": 128, "asked_toci_t": 9.6}, False),

@@ -190,7 +190,7 @@ def test_the_figure_gives_the_same_bytes_and_carries_its_notes(table):
     assert figure.axes[0].get_xlabel() == "CRS, %"
 
 
-def test_the_folder_is_of_one_search(tmp_path):
+def test_the_folder_is_of_one_search(tmp_path, monkeypatch):
     from cartsim.search.folder import ANSWER, open_folder, write_answer
     from cartsim.store.manifest import Identity
     from cartsim.store.place import Place
@@ -212,8 +212,15 @@ def test_the_folder_is_of_one_search(tmp_path):
             open_folder(place, Points("a", "c"), other, {}, fresh=False)
         assert why in (told.value.why or "") and "--fresh" in (told.value.mend or "")
     assert place.exists("samples/1.parquet")
+    place.write_text("notes.txt", "mine")
+    # killed while it starts over, a search is still a search
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "delete", lambda self, name: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            open_folder(place, Points("a", "c"), provenance("h2"), {}, fresh=True)
+    assert place.exists(ANSWER)
     open_folder(place, Points("a", "c"), provenance("h2"), {}, fresh=True)
-    assert not place.exists("samples/1.parquet")
+    assert place.names() == ["notes.txt", "scenario.resolved.yaml", ANSWER]
     write_answer(place, Identity.of(provenance("h2")), Points("a", "c"), {}, {"status": "complete"})
     assert json.loads(place.read_text(ANSWER))["status"] == "complete"
     place.write_text(ANSWER, "{")

@@ -7,7 +7,7 @@ from store_builder import MADE, write_some
 
 import cartsim
 from cartsim import store
-from cartsim.commands.folder import State, prepare_folder, refuse, state_of
+from cartsim.commands.folder import prepare_folder
 from cartsim.errors import InvalidInput, OutputBroken, Unreachable
 from cartsim.scenario.dump import dump_yaml
 from cartsim.store import Place
@@ -18,9 +18,9 @@ def scenario(probe):
     return cartsim.load_scenario(probe(50))
 
 
-def identity_of(scenario, **changed: object) -> store.Identity:
+def identity_of(scenario) -> store.Identity:
     made = MADE.__dict__ | {"scenario_sha256": scenario.hash(), "seed": scenario.require_seed()}
-    return store.Identity.of(store.Provenance(**made | changed), {"model/course.py": "0123"})
+    return store.Identity.of(store.Provenance(**made), {"model/course.py": "0123"})
 
 
 def begin(place: Place, scenario) -> None:
@@ -28,40 +28,12 @@ def begin(place: Place, scenario) -> None:
     store.write_partial(place, identity_of(scenario), {})
 
 
-def test_free_same_and_other(probe, scenario, tmp_path: Path) -> None:
-    place = Place.of(tmp_path / "run")
-    identity = identity_of(scenario)
-    assert state_of(place, identity, scenario) == State("free")
+def test_a_free_place_and_one_with_a_run_may_be_used(scenario, tmp_path: Path) -> None:
+    """Whose run it is is judged where it is opened (test_sweep_growth)."""
+    place = prepare_folder(tmp_path / "run", scenario)
+    assert place == Place.of(tmp_path / "run")
     begin(place, scenario)
-    state = state_of(place, identity, scenario)
-    assert state.kind == "same" and not state.complete and state.manifest["status"] == "partial"
-    store.write_complete(place, store.Provenance(**MADE.__dict__ | {"scenario_sha256": scenario.hash(),
-                         "seed": scenario.require_seed()}), {}, [])  # fmt: skip
-    assert state_of(place, identity, scenario).complete
-    refuse(place, state)
-
-    larger = cartsim.load_scenario(probe(60))
-    state = state_of(place, identity_of(larger), larger)
-    assert state.kind == "other" and state.differences == ["population.subjects: 50 -> 60"]
-    with pytest.raises(InvalidInput, match="50 -> 60") as caught:
-        refuse(place, state)
-    assert caught.value.exit_code == 3 and "--out" in caught.value.mend and "--fresh" in caught.value.mend
-    place.delete("scenario.resolved.yaml")
-    assert state_of(place, identity_of(larger), larger).differences[0].startswith("scenario ")
-    assert state_of(place, identity_of(larger)).differences[0].startswith("scenario ")
-
-
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [({"evidence_sha256": "c" * 64}, "evidence"), ({"dependencies": {"numpy": "3"}}, "numpy 2 -> 3")],
-)
-def test_the_same_scenario_on_another_engine_is_refused(scenario, tmp_path: Path, changed, says: str) -> None:
-    place = Place.of(tmp_path)
-    begin(place, scenario)
-    state = state_of(place, identity_of(scenario, **changed), scenario)
-    assert state.kind == "other" and len(state.differences) == 1
-    with pytest.raises(InvalidInput, match=says):
-        refuse(place, state)
+    assert prepare_folder(tmp_path / "run", scenario) == place
 
 
 def test_folders_of_somebody_else_are_refused_and_untouched(scenario, tmp_path: Path) -> None:
@@ -70,10 +42,9 @@ def test_folders_of_somebody_else_are_refused_and_untouched(scenario, tmp_path: 
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("precious")
     (tmp_path / "file").write_text("x")
-    for name, kind in (("mine", "foreign"), ("thesis", "foreign"), ("file", "file")):
-        assert state_of(Place.of(tmp_path / name), identity_of(scenario)).kind == kind
+    for name, said in (("mine", "other files"), ("thesis", "other files"), ("file", "is a file")):
         for fresh in (False, True):
-            with pytest.raises(InvalidInput):
+            with pytest.raises(InvalidInput, match=said):
                 prepare_folder(tmp_path / name, scenario, fresh)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "precious"
     assert sorted(p.name for p in tmp_path.rglob("*")) == [
@@ -90,7 +61,6 @@ def test_a_run_killed_before_its_manifest_leaves_the_folder_free(scenario, tmp_p
     place.write_text("scenario.resolved.yaml", "id: probe\n")
     (tmp_path / ".manifest.json.1-ab.writing").write_text("{")
     (tmp_path / ".lock").write_text("")
-    assert state_of(place, identity_of(scenario)) == State("free")
     assert prepare_folder(tmp_path, scenario).local == tmp_path
 
 

@@ -30,10 +30,10 @@ LAYERS = (
     ("sweep", "results"),
     ("in_memory",),
     ("in_folder", "study"),
-    ("search", "pairing", "sensitivity"),
+    ("search", "pairing", "sensitivity", "calibrate"),
     ("story",),
     ("commands",),
-    ("cli_runs", "cli_story", "cli", "__main__"),
+    ("cli_runs", "cli_story", "cli_credibility", "cli", "__main__"),
 )
 
 

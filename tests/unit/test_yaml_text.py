@@ -52,6 +52,11 @@ def test_numbers_that_readers_disagree_about_are_traps(text: str) -> None:
     assert text in caught.value.problems[0].what
 
 
+def test_folded_text_is_the_words_and_nothing_else() -> None:
+    document, _ = read_yaml("note: >-\n  one line\n  and the next\n\n  a new one\n")
+    assert document.data == {"note": "one line and the next\na new one"}
+
+
 def test_every_key_path_has_its_line() -> None:
     text = "a: 1\n\nb:\n  - c: 2\n    d: {e: 3,\n        f: 4}\n  - [5,\n     6]\n"
     document, traps = read_yaml(text, "x.yaml")

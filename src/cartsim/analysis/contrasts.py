@@ -73,12 +73,12 @@ class ContrastRows:
         self._reference = arms.index(reference)
         self._values = tuple(sorted({*plan.medians, *plan.times}))
         self.lines: list[Line] = []
-        self._differences: list[_Pair] = []
-        self._ratios: list[_Pair] = []
-        self._helped: list[_Pair] = []
-        self._harmed: list[_Pair] = []
-        self._means: list[_Statistic] = []
-        self._medians: list[_Statistic] = []
+        self.differences: list[_Pair] = []
+        self.ratios: list[_Pair] = []
+        self.helped: list[_Pair] = []
+        self.harmed: list[_Pair] = []
+        self.means: list[_Statistic] = []
+        self.medians: list[_Statistic] = []
         for arm, arm_id in enumerate(arms):
             for endpoint in endpoints if arm_id != reference else ():
                 if endpoint.contrastable:
@@ -92,22 +92,22 @@ class ContrastRows:
         plan, column = self._plan, endpoint.column
         if endpoint.kind == "mean":
             row = self._line(endpoint, arm_id, "mean difference", None)
-            self._means.append(_Statistic(row, arm, plan.means.index(column)))
+            self.means.append(_Statistic(row, arm, plan.means.index(column)))
         elif endpoint.kind == "median":
             row = self._line(endpoint, arm_id, "difference of medians", 0.5)
-            self._medians.append(_Statistic(row, arm, self._values.index(column)))
+            self.medians.append(_Statistic(row, arm, self._values.index(column)))
         elif endpoint.kind == "incidence":
             feature, time = plan.levels.index(("time", column)), plan.times.index(column)
             for k, day in enumerate(plan.days):
                 row = self._line(endpoint, arm_id, "risk difference", day)
                 low = len(plan.days) - k
-                self._differences.append(_Pair(row, arm, feature, low, endpoint.adverse, time, k))
+                self.differences.append(_Pair(row, arm, feature, low, endpoint.adverse, time, k))
         else:
             feature = plan.levels.index((endpoint.measure, column))
             low = endpoint.at_least if endpoint.measure == "level" else 1
-            wanted = [("risk difference", self._differences), ("log risk ratio", self._ratios)]
+            wanted = [("risk difference", self.differences), ("log risk ratio", self.ratios)]
             if endpoint.helped_harmed:
-                wanted += [("helped", self._helped), ("harmed", self._harmed)]
+                wanted += [("helped", self.helped), ("harmed", self.harmed)]
             for summary, held in wanted:
                 row = self._line(endpoint, arm_id, summary, endpoint.level)
                 held.append(_Pair(row, arm, feature, low, endpoint.adverse))
@@ -118,15 +118,15 @@ class ContrastRows:
         # Subjects at or above a level in the reference and at or above another in this arm.
         above = np.cumsum(held.joint[..., ::-1, :], axis=-2)[..., ::-1, :]
         above = np.cumsum(above[..., ::-1], axis=-1)[..., ::-1]
-        if self._differences:
+        if self.differences:
             self._put_differences(out, held, above)
-        if self._ratios:
+        if self.ratios:
             self._put_ratios(out, held, above)
-        if self._helped:
+        if self.helped:
             self._put_helped(out, held, above)
-        if self._means:
+        if self.means:
             self._put_means(out, held)
-        if self._medians:
+        if self.medians:
             self._put_medians(out, held, uniform_block)
         return out
 
@@ -139,7 +139,7 @@ class ContrastRows:
         return rows, arm, both, new - both, old - both
 
     def _put_differences(self, out: Numbers, held: Held, above: NDArray[np.int64]) -> None:
-        rows, arm, both, n01, n10 = self._counts(self._differences, above)
+        rows, arm, both, n01, n10 = self._counts(self.differences, above)
         n, same = held.n[arm], held.identical[arm]
         level = self._frame.confidence
         k1, k0 = both + n01, both + n10
@@ -148,7 +148,7 @@ class ContrastRows:
             value, p1, p0 = (n01 - n10) / n, k1 / n, k0 / n
             sd = np.sqrt(np.maximum(0.0, (n01 + n10) / n - value**2) * n / (n - 1))
         sd = np.where(n > 1, sd, np.nan)
-        adverse = np.array([pair.adverse for pair in self._differences])[:, None]
+        adverse = np.array([pair.adverse for pair in self.differences])[:, None]
         needed, (needed_lower, needed_upper) = number_needed(value, (lower, upper))
         harm = frechet_harm(p1, p0)
         unpaired = unpaired_risk_difference(k1, k0, n, level)
@@ -178,18 +178,18 @@ class ContrastRows:
 
     def _unfollowed(self, held: Held) -> NDArray[np.bool_]:
         """Whether anyone of either arm was censored before the day, (differences, cohorts)."""
-        left = np.zeros((len(self._differences), len(held.design)), np.bool_)
-        timed = [k for k, pair in enumerate(self._differences) if pair.day >= 0]
+        left = np.zeros((len(self.differences), len(held.design)), np.bool_)
+        timed = [k for k, pair in enumerate(self.differences) if pair.day >= 0]
         if timed:
             arm, time, day = np.array(
-                [(p.arm, p.time, p.day) for p in (self._differences[k] for k in timed)]
+                [(p.arm, p.time, p.day) for p in (self.differences[k] for k in timed)]
             ).T
             both = held.unfollowed[arm, time, :, day] + held.unfollowed[self._reference, time, :, day]
             left[timed] = both > 0
         return left
 
     def _put_ratios(self, out: Numbers, held: Held, above: NDArray[np.int64]) -> None:
-        rows, arm, both, n01, n10 = self._counts(self._ratios, above)
+        rows, arm, both, n01, n10 = self._counts(self.ratios, above)
         value, se, (lower, upper) = log_risk_ratio(both, n01, n10, self._frame.confidence)
         same = held.identical[arm] & ~np.isnan(value)
         lower, upper = np.where(same, 0.0, lower), np.where(same, 0.0, upper)
@@ -201,22 +201,22 @@ class ContrastRows:
         out.put(rows, interval_method=method, n10=n10, n01=n01)
 
     def _put_helped(self, out: Numbers, held: Held, above: NDArray[np.int64]) -> None:
-        _, arm, both, n01, n10 = self._counts(self._helped, above)
+        _, arm, both, n01, n10 = self._counts(self.helped, above)
         n = held.n[arm]
         same = held.identical[arm] & (n > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             harm = frechet_harm((both + n01) / n, (both + n10) / n)
-        for pairs, count in ((self._helped, n10), (self._harmed, n01)):
+        for pairs, count in ((self.helped, n10), (self.harmed, n01)):
             rows = [pair.row for pair in pairs]
             columns = proportion(count, n, self._frame.confidence)
             for name in ("lower", "upper"):
                 columns[name] = np.where(same, 0.0, columns[name])
             columns["interval_method"] = np.where(same, CODE["identical rows"], columns["interval_method"])
             out.put(rows, **columns, n10=n10, n01=n01)
-        out.put([pair.row for pair in self._harmed], harm_lower=harm[0], harm_upper=harm[1])
+        out.put([pair.row for pair in self.harmed], harm_lower=harm[0], harm_upper=harm[1])
 
     def _put_means(self, out: Numbers, held: Held) -> None:
-        rows, arm, place = np.array(self._means).T
+        rows, arm, place = np.array(self.means).T
         level = self._frame.confidence
         n, mean, sd = (x[arm, place] for x in finish(held.differences))
         less, more = held.changed[arm, place, :, LESS], held.changed[arm, place, :, MORE]
@@ -249,7 +249,7 @@ class ContrastRows:
         )
 
     def _put_medians(self, out: Numbers, held: Held, uniform_block: UniformBlock | None) -> None:
-        rows, arm, place = np.array(self._medians).T
+        rows, arm, place = np.array(self.medians).T
         by_arm = medians(held)
         value = by_arm[arm, place] - by_arm[self._reference, place]
         known = ~np.isnan(value)
@@ -261,7 +261,7 @@ class ContrastRows:
             column[same] = 0.0
         method[same] = CODE["identical rows"]
         for k, cohort in np.argwhere(known & ~same) if self._plan.paired_medians else ():
-            statistic = self._medians[k]
+            statistic = self.medians[k]
             pairs = held.pairs.series(statistic.arm, self._values[statistic.place], int(cohort))
             se, (lower, upper), code = self._resample(*pairs, uniform_block)
             columns["mcse"][k, cohort] = se

@@ -21,7 +21,7 @@ LARGEST = 2**20 - 1
 MOST_ROWS = 131_072
 #: Limbs of one quantity: n, two of the sum, four of the sum of squares.
 LIMBS = 7
-_HALF, _LIMB = 23, 32
+_HALF, _LIMB, _THIRD = 23, 32, 20
 _MASK = (1 << _LIMB) - 1
 
 
@@ -82,6 +82,41 @@ def count_moments(groups: Groups, q: Ints, present: NDArray[np.bool_] | None) ->
     group = np.repeat(np.arange(len(groups)), LIMBS)
     key = np.tile(np.arange(LIMBS, dtype=np.float64), len(groups))
     return group, key, np.full(len(group), NO_KEY), limbs.ravel()
+
+
+def total_limbs(totals: Ints, present: Ints) -> Ints:
+    """Limbs (quantities, LIMBS) of n, sum and sum of squares of totals (quantities, n) of many quanta each.
+
+    `present` (quantities,) is what n is taken to be. Totals are below 2^60, and at most MOST_ROWS subjects are summed
+    at a time; other than `count_moments`, whose quantities are below 2^46.
+    """
+    if totals.shape[1] > MOST_ROWS:
+        raise ValueError(f"at most {MOST_ROWS:,} subjects are summed at a time, got {totals.shape[1]:,}")
+    limbs = np.zeros((len(totals), LIMBS), np.int64)
+    mask = (1 << _THIRD) - 1
+    high, middle, low = totals >> 2 * _THIRD, (totals >> _THIRD) & mask, totals & mask
+    # each product is below 2^40, so that sums of them over the subjects fit
+    products = [
+        np.einsum("ij,ij->i", a, b).tolist()
+        for a, b in ((high, high), (high, middle), (high, low), (middle, middle), (middle, low), (low, low))
+    ]
+    sums = totals.astype(object).sum(axis=1) if _may_overflow(totals) else totals.sum(axis=1)
+    for k, (hh, hm, hl, mm, ml, ll) in enumerate(zip(*products, strict=True)):
+        whole = int(sums[k])
+        square = (
+            (hh << 4 * _THIRD)
+            + (hm << 3 * _THIRD + 1)
+            + (2 * hl + mm << 2 * _THIRD)
+            + (ml << _THIRD + 1)
+            + ll
+        )
+        limbs[k, :3] = present[k], whole & _MASK, whole >> _LIMB
+        limbs[k, 3:] = [square >> _LIMB * place & _MASK for place in range(3)] + [square >> 3 * _LIMB]
+    return limbs
+
+
+def _may_overflow(totals: Ints) -> bool:
+    return bool(totals.size) and float(np.abs(totals).max()) * totals.shape[1] >= 2.0**62
 
 
 def _add_shifted(limbs: Ints, total: Ints, shift: int) -> None:

@@ -36,6 +36,8 @@ PAIR = "pair"  # a column; value in the reference, value in this arm
 MOMENT = "moment"  # a column; limb (see fixed.py)
 DIFFERENCE = "difference moment"  # a column, this arm minus the reference; limb
 CHANGED = "changed"  # a column; LESS or MORE under this arm than under the reference
+TOTAL = "total over draws"  # what is asked of a subject (crossed.py); limb of the sum over parameter sets
+TOTAL_DIFFERENCE = "difference over draws"  # the same, this arm minus the reference; limb
 DIFFERING = "differing"  # nothing; 0: subjects whose rows differ from the reference's in any column read
 UNFOLLOWED = "censored before"  # a time; a report day
 DEATH, CENSORED = "death first", "censored first"  # a time; day of death, or last day seen, without the event
@@ -161,7 +163,7 @@ def _series(design: NDArray[Any], replicate: NDArray[Any], words: Words) -> Ints
 def _carry_all(kinds: tuple[NDArray[np.int64], list[str]], count: Ints) -> None:
     """Bring the limbs of sums, which stand together, to their one form, in place."""
     codes, texts = kinds
-    sums = [k for k, text in enumerate(texts) if text in (MOMENT, DIFFERENCE)]
+    sums = [k for k, text in enumerate(texts) if text in (MOMENT, DIFFERENCE, TOTAL, TOTAL_DIFFERENCE)]
     rows = np.flatnonzero(np.isin(codes, sums))
     if len(rows):
         limbs = count[rows].reshape(-1, LIMBS)

@@ -27,7 +27,7 @@ CONTRAST_FLOATS = (
     "nnt_upper",
 )
 #: Words that a cohort's numbers decide, as codes.
-CODED = {"interval_method": METHODS, "nnt_kind": ("NNT", "NNH")}
+CODED: dict[str, tuple[str, ...]] = {"interval_method": METHODS, "nnt_kind": ("NNT", "NNH")}
 
 Block: TypeAlias = Mapping[str, NDArray[np.generic]]
 
@@ -45,6 +45,7 @@ class Numbers:
             "n_events": np.full(self.shape, -1, np.int64),
         }
         self.codes = {"interval_method": np.full(self.shape, CODE["none"], np.int8)}
+        self.words: dict[str, Sequence[str]] = dict(CODED)
         if contrasts:
             for name in ("n10", "n01"):
                 self.counts[name] = np.full(self.shape, -1, np.int64)
@@ -80,7 +81,7 @@ def write_table(
         arrays[name] = pa.array(flat, mask=flat < 0)
     for name, codes in numbers.codes.items():
         flat = codes.T.ravel().astype(np.int32)
-        arrays[name] = _words(flat, list(CODED[name]))
+        arrays[name] = _words(flat, list(numbers.words[name]))
     nothing = {name: pa.nulls(rows * points, type_) for name, type_ in types.items() if name not in arrays}
     return pa.table({name: arrays[name] if name in arrays else nothing[name] for name in types})
 

@@ -55,10 +55,10 @@ class OutcomeRows:
         self._frame, self._plan = frame, plan
         self._values = tuple(sorted({*plan.medians, *plan.times}))
         self.lines: list[Line] = []
-        self._shares: list[_Share] = []
-        self._means: list[_Statistic] = []
-        self._medians: list[_Statistic] = []
-        self._incidences: list[_Incidence] = []
+        self.shares: list[_Share] = []
+        self.means: list[_Statistic] = []
+        self.medians: list[_Statistic] = []
+        self.incidences: list[_Incidence] = []
         for arm, arm_id in enumerate(arms):
             for endpoint in endpoints:
                 self._add(endpoint, arm, arm_id)
@@ -73,25 +73,25 @@ class OutcomeRows:
         plan, column = self._plan, endpoint.column
         if endpoint.kind == "mean":
             row = self._line(endpoint, arm_id, "mean", None)
-            self._means.append(_Statistic(row, arm, plan.means.index(column), False))
+            self.means.append(_Statistic(row, arm, plan.means.index(column), False))
         elif endpoint.kind == "median":
             row = self._line(endpoint, arm_id, "median", 0.5)
             place = self._values.index(column)
-            self._medians.append(_Statistic(row, arm, place, endpoint.conditioning is not None))
+            self.medians.append(_Statistic(row, arm, place, endpoint.conditioning is not None))
         elif endpoint.kind == "incidence":
             feature, time = plan.levels.index(("time", column)), plan.times.index(column)
             for k, day in enumerate(plan.days):
                 row = self._line(endpoint, arm_id, "cumulative incidence", day)
-                self._incidences.append(_Incidence(row, arm, feature, len(plan.days) - k, time, k))
+                self.incidences.append(_Incidence(row, arm, feature, len(plan.days) - k, time, k))
         else:
             feature = plan.levels.index((endpoint.measure, column))
             low = endpoint.at_least if endpoint.measure == "level" else 1
             row = self._line(endpoint, arm_id, "proportion", endpoint.level)
-            self._shares.append(_Share(row, arm, feature, low, LEVELS - 1, endpoint.among))
+            self.shares.append(_Share(row, arm, feature, low, LEVELS - 1, endpoint.among))
             for grade in range(LEVELS) if endpoint.shares else ():
                 name = f"{(endpoint.syndrome or '').lower()}_grade"
                 row = self._line(endpoint, arm_id, "share", float(grade), name)
-                self._shares.append(_Share(row, arm, feature, grade, grade))
+                self.shares.append(_Share(row, arm, feature, grade, grade))
 
     def numbers(self, held: Held) -> Numbers:
         """Return every number, (rows, cohorts), as if subjects were independent units."""
@@ -99,21 +99,21 @@ class OutcomeRows:
         # Subjects at each level or above, nobody above the last.
         above = np.zeros((*held.levels.shape[:-1], LEVELS + 1), np.int64)
         above[..., :-1] = np.cumsum(held.levels[..., ::-1], axis=-1)[..., ::-1]
-        if self._shares:
-            rows, arm, feature, low, high, among = np.array(self._shares).T
+        if self.shares:
+            rows, arm, feature, low, high, among = np.array(self.shares).T
             events = above[arm, feature, :, low] - above[arm, feature, :, high + 1]
             n = np.where(among[:, None] > 0, above[arm, feature, :, among], held.n[arm])
             out.put(rows, **proportion(events, n, self._frame.confidence))
-        if self._means:
+        if self.means:
             self._put_means(out, held)
-        if self._medians:
+        if self.medians:
             self._put_medians(out, held)
-        if self._incidences:
+        if self.incidences:
             self._put_incidences(out, held, above)
         return out
 
     def _put_means(self, out: Numbers, held: Held) -> None:
-        rows, arm, place, _ = np.array(self._means).T
+        rows, arm, place, _ = np.array(self.means).T
         n, mean, sd = (x[arm, place] for x in finish(held.moments))
         lower, upper = t_interval(mean, sd, n, self._frame.confidence)
         method = np.where(np.isnan(lower), CODE["none"], CODE["t"])
@@ -123,7 +123,7 @@ class OutcomeRows:
         out.put(rows, interval_method=method)
 
     def _put_medians(self, out: Numbers, held: Held) -> None:
-        rows, arm, place, conditioned = np.array(self._medians).T
+        rows, arm, place, conditioned = np.array(self.medians).T
         level = self._frame.confidence
         n = held.values.n[arm, place]
         value = medians(held)[arm, place]
@@ -141,7 +141,7 @@ class OutcomeRows:
         )
 
     def _put_incidences(self, out: Numbers, held: Held, above: Ints) -> None:
-        rows, arm, feature, low, time, day = np.array(self._incidences).T
+        rows, arm, feature, low, time, day = np.array(self.incidences).T
         events, n = above[arm, feature, :, low], held.n[arm]
         columns = proportion(events, n, self._frame.confidence)
         # Followed by everyone, incidence is a plain share: no product of hazards, no rounding.
@@ -157,7 +157,7 @@ class OutcomeRows:
         columns["interval_method"] = np.where(inside, method, columns["interval_method"])
         left = held.unfollowed[arm, time, :, day] > 0
         for k, cohort in np.argwhere(left):
-            found = self._censored(held, self._incidences[k], int(cohort))
+            found = self._censored(held, self.incidences[k], int(cohort))
             for name, number in found.items():
                 columns[name][k, cohort] = number
         out.put(rows, n_events=events, **{name: x for name, x in columns.items() if name != "n_events"})

@@ -67,12 +67,12 @@ class Summary:
         pairs = bootstrap and self.frame.pooled
         self.plan = Plan.of(self.endpoints, self.days, curves=curves, pairs=pairs)
         reported = [endpoint for endpoint in self.endpoints if endpoint.reported]
-        self._outcomes = OutcomeRows(self.frame, reported, self.arms, self.plan)
-        self._contrasts = ContrastRows(
+        self.outcome_rows = OutcomeRows(self.frame, reported, self.arms, self.plan)
+        self.contrast_rows = ContrastRows(
             self.frame, reported, self.arms, reference, self.plan, bootstrap=bootstrap
         )
-        self._of_outcomes = self.frame.columns(self._outcomes.lines)
-        self._of_contrasts = self.frame.columns(self._contrasts.lines, reference)
+        self.outcome_columns = self.frame.columns(self.outcome_rows.lines)
+        self.contrast_columns = self.frame.columns(self.contrast_rows.lines, reference)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -88,14 +88,14 @@ class Summary:
 
         def answer(part: pa.Table) -> pa.Table:
             held = lay_out(part, self.plan, self.arms, contrasts=False)
-            numbers, design = self._outcomes.numbers(held), held.design
+            numbers, design = self.outcome_rows.numbers(held), held.design
             if not self.frame.pooled:
                 replicates = Replicates(held.design)
                 numbers = over_replicates(
-                    replicates, self._outcomes.lines, numbers, self.frame.confidence, contrasts=False
+                    replicates, self.outcome_rows.lines, numbers, self.frame.confidence, contrasts=False
                 )
                 design = replicates.design
-            return write_table(OUTCOME_TYPES, self._of_outcomes, numbers, design)
+            return write_table(OUTCOME_TYPES, self.outcome_columns, numbers, design)
 
         return self._answer_all(tallies, designs, answer, OUTCOME_TYPES)
 
@@ -107,20 +107,20 @@ class Summary:
         `uniform_block(n, occurrence)` serves the bootstrap of median differences in cohorts up to
         `medians.BOOTSTRAP_UP_TO`; without it their interval is null. `designs` as for `outcomes`.
         """
-        lines = self._contrasts.lines
+        lines = self.contrast_rows.lines
 
         def answer(part: pa.Table) -> pa.Table:
             held = lay_out(part, self.plan, self.arms, contrasts=True)
-            numbers, design = self._contrasts.numbers(held, uniform_block), held.design
+            numbers, design = self.contrast_rows.numbers(held, uniform_block), held.design
             if not self.frame.pooled:
                 replicates, level = Replicates(held.design), self.frame.confidence
-                arm_values = self._outcomes.numbers(held).floats["value"]
+                arm_values = self.outcome_rows.numbers(held).floats["value"]
                 numbers = over_replicates(replicates, lines, numbers, level, contrasts=True)
                 compare_unpaired(
-                    replicates, lines, numbers, self._outcomes.lines, arm_values, self.reference, level
+                    replicates, lines, numbers, self.outcome_rows.lines, arm_values, self.reference, level
                 )
                 design = replicates.design
-            return write_table(CONTRAST_TYPES, self._of_contrasts, numbers, design)
+            return write_table(CONTRAST_TYPES, self.contrast_columns, numbers, design)
 
         return self._answer_all(tallies, designs, answer, CONTRAST_TYPES)
 

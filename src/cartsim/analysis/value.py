@@ -3,12 +3,15 @@ needs their covariance, which is had from counts: cost, severe CRS, and a fixed 
 and the covariance follows from the three variances.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cartsim.analysis.crossed import Crossed
+from cartsim.analysis.draw_rows import Totals
 from cartsim.analysis.fixed import finish
 from cartsim.analysis.fold import pool_replicates
 from cartsim.analysis.held import Held, lay_out
@@ -94,6 +97,64 @@ def increments(summary: Summary, tallies: pa.Table) -> list[Increment]:
     return _by_replicate(summary, lay_out(tallies, summary.plan, summary.arms, contrasts=True))
 
 
+def increments_over_draws(
+    summary: Summary, totals: Totals | None, draws: int, designs: range, means: Sequence[ArmMeans]
+) -> list[Increment]:
+    """`increments` of means over parameter sets.
+
+    `totals` are sums of subjects over the sets; without them (replicates are the units) the differences of `means` over
+    replicates, with the covariance between those.
+    """
+    if totals is None:
+        return _of_replicates(summary, means)
+    crossed = Crossed(summary)
+    found = []
+    for arm, arm_id in _others(summary):
+        each = {
+            name: totals.of(arm, crossed.place_of_mean(name), difference=True)
+            for name in (COST, SEVERE, COST_AND_SEVERE)
+        }
+        for place, design in enumerate(designs):
+            n = int(each[COST][0][place])
+            cost, severe = (float(each[name][1][place]) / draws for name in (COST, SEVERE))
+            of_cost, of_severe, of_both = (
+                float(each[name][2][place] / draws) ** 2 / n if n else np.nan
+                for name in (COST, SEVERE, COST_AND_SEVERE)
+            )
+            covariance = -(of_both - of_cost - WEIGHT**2 * of_severe) / (2 * WEIGHT)
+            found.append(Increment(design, arm_id, n, cost, -severe, of_cost, of_severe, covariance))
+    return sorted(found, key=lambda one: one.design_id)
+
+
+def _of_replicates(summary: Summary, means: Sequence[ArmMeans]) -> list[Increment]:
+    at = {(one.design_id, one.replicate, one.arm_id): one for one in means}
+    found = []
+    for design in sorted({one.design_id for one in means}):
+        replicates = sorted({one.replicate for one in means if one.design_id == design})
+        for _, arm_id in _others(summary):
+            pairs = np.array(
+                [
+                    (new.cost - old.cost, old.severe - new.severe)
+                    for new, old in (
+                        (at[design, r, arm_id], at[design, r, summary.reference]) for r in replicates
+                    )
+                ]
+            )
+            found.append(_increment(design, arm_id, pairs[~np.isnan(pairs).any(axis=1)]))
+    return found
+
+
+def _increment(design: int, arm_id: str, pairs: Floats) -> Increment:
+    """From (cost, avoided) of each unit, (n, 2)."""
+    n = len(pairs)
+    cost, avoided = pairs.mean(axis=0) if n else (np.nan, np.nan)
+    spread = np.cov(pairs.T) / n if n > 1 else np.full((2, 2), np.nan)
+    return Increment(
+        design, arm_id, n, float(cost), float(avoided),
+        float(spread[0, 0]), float(spread[1, 1]), float(spread[0, 1]),
+    )  # fmt: skip
+
+
 def _others(summary: Summary) -> list[tuple[int, str]]:
     return [(k, arm_id) for k, arm_id in enumerate(summary.arms) if arm_id != summary.reference]
 
@@ -125,15 +186,7 @@ def _by_replicate(summary: Summary, held: Held) -> list[Increment]:
                 [[_at(summary, mean, arm, name, k) for name in (COST, SEVERE)] for k in cohorts.tolist()]
             )
             pairs = pairs[~np.isnan(pairs).any(axis=1)] * (1.0, -1.0)
-            n = len(pairs)
-            cost, avoided = pairs.mean(axis=0) if n else (np.nan, np.nan)
-            spread = np.cov(pairs.T) / n if n > 1 else np.full((2, 2), np.nan)
-            found.append(
-                Increment(
-                    design, arm_id, n, float(cost), float(avoided),
-                    float(spread[0, 0]), float(spread[1, 1]), float(spread[0, 1]),
-                )
-            )  # fmt: skip
+            found.append(_increment(design, arm_id, pairs))
     return found
 
 

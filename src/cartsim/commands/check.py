@@ -25,6 +25,7 @@ class Report:
     findings: list[dict[str, Any]] = field(default_factory=list)
     tables: list[tuple[str, str]] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
+    behaviour: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -47,6 +48,7 @@ class Report:
             "problems": [vars(problem) for problem in problems],
             "findings": self.findings,
             "plan": self.plan,
+            "behaviour": self.behaviour,
         }
 
 
@@ -89,6 +91,7 @@ def _check_policy(report: Report, given: str | Path) -> None:
 
 
 def _check_scenario(report: Report, path: Path, overrides: dict[str, Any]) -> None:
+    from cartsim.scenario.behaviour import behaviour_lines
     from cartsim.scenario.load import load_scenario
     from cartsim.sweep.estimate import plan
 
@@ -113,6 +116,7 @@ def _check_scenario(report: Report, path: Path, overrides: dict[str, Any]) -> No
         names = ", ".join(arm.id for arm in arms)
         _add_policy(report, arms[0].policy, f"arm{'s' if len(arms) > 1 else ''} {names}")
     report.plan = plan(scenario)
+    report.behaviour = behaviour_lines(scenario)
 
 
 def _add_policy(report: Report, policy: "Policy", heading: str) -> None:
@@ -149,6 +153,10 @@ def print_report(report: Report) -> None:
     print(f"{report.target}: {state} {report.kind}: {report.title}")
     for heading, table in report.tables:
         print(f"\n{heading}\n{table.rstrip()}")
+    if report.behaviour:
+        print("\nbehaviour of the site")
+        for line in report.behaviour:
+            print(f"  {line}")
     if report.findings:
         print()
     for finding in report.findings:

@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cartsim.commands.draws import (
+    OVER_SETS,
+    cell,
+    has_sets,
+    parts_of,
+    show_over_sets,
+    tipping_parts,
+    words_of_sets,
+)
 from cartsim.commands.numbers import is_missing, show_interval, show_number, show_ratio
 from cartsim.commands.terminal import Grid, lay_out, make_console, wrap
 from cartsim.commands.value import value_parts
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 ONE_ARM = ("proportion", "mean", "median")
 #: Tables of costs and occupancy, where a scenario asks for them.
 VALUE_TABLES = ("resource_use", "ce", "ce_ratio", "occupancy")
+#: Tables of a run under many parameter sets.
+DRAW_TABLES = ("parameter_draws", "parameters", "tipping", "ce_draws")
 DIFFERENCE = ("risk difference", "mean difference", "difference of medians")
 
 
@@ -85,17 +96,18 @@ def outcome_grid(study: "Study", scenario: "Scenario") -> Grid:
     """Every arm by itself: one number and its interval a cell."""
     rows, cells = [], []
     table = study.arrow("outcomes").to_pylist()
+    drawn = has_sets(table)
     for line in ROWS:
         found = [pick(table, ONE_ARM, line.endpoint, scenario.grading.crs, arm.id) for arm in scenario.arms]
         if any(row is not None for row in found):
             rows.append(line.label + (", %" if line.form == "percent" else ""))
-            cells.append([("–" if row is None else show_interval(row, line.form),) for row in found])
-    return Grid(rows, [arm.label for arm in scenario.arms], cells)
+            cells.append([cell(row, line.form, drawn) for row in found])
+    return Grid(rows, [arm.label for arm in scenario.arms], cells, parts_of(drawn))
 
 
 def contrast_grid(study: "Study", scenario: "Scenario") -> Grid:
     """Every other arm against the reference: difference with interval, variance ratio, number needed to treat."""
-    rows, cells = [], []
+    rows, cells, over_sets = [], [], []
     table = study.arrow("contrasts").to_pylist()
     for line in ROWS:
         found = [
@@ -104,7 +116,15 @@ def contrast_grid(study: "Study", scenario: "Scenario") -> Grid:
         if line.endpoint not in DESCRIPTIVE and any(row is not None for row in found):
             rows.append(line.label + (", points" if line.form == "percent" else ""))
             cells.append([_difference(row, line.form) for row in found])
-    return Grid(rows, [arm.label for arm in _others(scenario)], _align_needed(cells), ("", "VR", ""))
+            over_sets.append([show_over_sets(row, line.form, sign=True) for row in found])
+    parts, aligned = ("", "VR", ""), _align_needed(cells)
+    if not has_sets(table):
+        return Grid(rows, [arm.label for arm in _others(scenario)], aligned, parts)
+    wide = [
+        [(first, beside, *rest) for (first, *rest), beside in zip(row, sets, strict=True)]
+        for row, sets in zip(aligned, over_sets, strict=True)
+    ]
+    return Grid(rows, [arm.label for arm in _others(scenario)], wide, ("", OVER_SETS, *parts[1:]))
 
 
 def _others(scenario: "Scenario") -> list["Arm"]:
@@ -175,6 +195,9 @@ def file_lines(out: "Place", files: Sequence[str]) -> Iterator[str]:
         yield "  design.parquet: the settings of every design point, by design_id"
     if results:
         yield f"  {', '.join(results)}: every endpoint, scale and view, not only those above"
+    draws = [f"{name}.parquet" for name in DRAW_TABLES if f"{name}.parquet" in top]
+    if draws:
+        yield f"  {', '.join(draws)}: docs/uncertainty.md"
     if value:
         yield f"  {', '.join(value)}: docs/value.md"
     if folders:
@@ -190,13 +213,9 @@ def heading(scenario: "Scenario", subjects: int | None = None, points: int = 1) 
     words[0] += f" in each of {arms} arms" if arms > 1 else ""
     words += [f"{points:,} design points"] if points > 1 else []
     words += [f"{replicates} replicates"] if replicates > 1 else []
+    draws = scenario.run.parameter_draws
+    words += [f"{draws:,} parameter sets"] if draws else []
     return ", ".join([*words, f"{scenario.horizon_days} days", f"seed {scenario.run.seed}"])
-
-
-def print_study(study: "Study", scenario: "Scenario") -> None:
-    """The whole answer of `cartsim run` on stdout."""
-    print_answer(study, scenario)
-    print_ending(study)
 
 
 def print_answer(study: "Study", scenario: "Scenario") -> None:
@@ -246,13 +265,16 @@ def _answer(study: "Study", scenario: "Scenario", width: int) -> Iterator[Any]:
         yield from sweep_parts(study, scenario)
         return
     words = f"Outcomes by arm: means where not said, 95 % Monte Carlo interval; CRS by {scale}"
+    words += words_of_sets(scenario)
     yield f"\n[bold]{text(words)}[/bold]"
     yield from _spaced(lay_out(outcome_grid(study, scenario), width))
     if _others(scenario):
         reference = scenario.arm(scenario.reference).label
         words = f"Paired difference from “{reference}”: the same subjects, 95 % Monte Carlo interval"
+        words += words_of_sets(scenario)
         yield f"\n[bold]{text(words)}[/bold]"
-        yield text("VR: variance ratio, what pairing saved. NNT, NNH: only where the interval excludes 0.")
+        intervals = "both intervals exclude" if scenario.run.parameter_draws else "the interval excludes"
+        yield text(f"VR: variance ratio, what pairing saved. NNT, NNH: only where {intervals} 0.")
         yield from _spaced(lay_out(contrast_grid(study, scenario), width))
         lines = list(helped_lines(study, scenario))
         if lines:
@@ -260,6 +282,7 @@ def _answer(study: "Study", scenario: "Scenario", width: int) -> Iterator[Any]:
             yield f"\n[bold]{text(words)}[/bold]"
             yield from (text(f"  {line}", "    ") for line in lines)
             yield text(f"  {JOINT_CAVEAT}", "  ")
+    yield from tipping_parts(study, scenario, width)
     yield from value_parts(study, scenario, width)
     if scenario.site is not None:
         from cartsim.commands.site import SITE_NOTE, SITE_TITLE, site_grid

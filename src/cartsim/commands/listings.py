@@ -135,15 +135,19 @@ def list_all_policies(as_json: bool) -> None:
 def show_policy(policy_id: str, as_json: bool) -> None:
     """One policy, or a prophylaxis module on top of no treatment. Raises `InvalidInput` for an unknown id."""
     from cartsim.evidence.registry import load_registry
-    from cartsim.policy.library import list_modules, load_policy
+    from cartsim.policy.library import list_modules, load_module, load_policy
     from cartsim.policy.table import render_table
 
-    is_module = policy_id in {module.id for module in list_modules()}
-    given = {"extends": "no_treatment", "add": [policy_id]} if is_module else policy_id
+    module = load_module(policy_id) if policy_id in {one.id for one in list_modules()} else None
+    given = policy_id if module is None else {"extends": "no_treatment", "add": [policy_id]}
     policy = load_policy(given, load_registry())
+    if module is not None:
+        # what the table says of itself is the module's, not that of the policy it stands on
+        own = ("id", "title", "source", "date", "status", "approximates")
+        policy = policy.model_copy(update={name: getattr(module, name) for name in own})
     if as_json:
         _dump(policy.model_dump(mode="json", by_alias=True))
         return
-    if is_module:
+    if module is not None:
         print(f"prophylaxis module {policy_id}, shown on top of no_treatment\n")
     print(render_table(policy, max(NARROWEST_TABLE, make_console().width)))

@@ -109,7 +109,8 @@ def _more(count: int) -> None:
 
 def _command(place: "Place", file: str | None, retry: bool, until: dict[str, Any] | None) -> str:
     scenario = file or f"{place}/scenario.resolved.yaml" if place.local else file or "SCENARIO"
-    words = ["cartsim", "run", str(scenario), "--out", str(place), *(["--retry"] if retry else [])]
+    # endpoint and region are part of where it is
+    words = ["cartsim", "run", str(scenario), "--out", place.uri, *(["--retry"] if retry else [])]
     for condition in until["conditions"] if until else ():
         words += ["--until", condition]
     if until:

@@ -1,11 +1,11 @@
-"""Why: who asks for a precision wants to know beforehand what it will cost, and afterwards whether it was reached.
-These are the lines that say so; they are plain text and hold no numbers of their own.
+"""Why: who asks for a precision wants to know beforehand what it will cost. These are the lines that say so; they are
+plain text and hold no numbers of their own.
 """
 
 from collections.abc import Iterator, Sequence
 
 from cartsim.analysis.planning import planning_table, subjects_for
-from cartsim.analysis.precision import Plan, Reading, Stop
+from cartsim.analysis.precision import Plan
 from cartsim.analysis.widths import Row
 
 
@@ -34,19 +34,3 @@ def planning_lines(plan: Plan, pilot: Sequence[Row | None] | None = None) -> Ite
 
 def _capped(size: int, plan: Plan) -> str:
     return f"{size:,}" if size <= plan.ceiling else f"{size:,} (above the ceiling)"
-
-
-def look_line(n: int, readings: Sequence[Reading], following: int | Stop) -> str:
-    """One look, for the progress on stderr: where the furthest condition stands and what follows."""
-    waiting = [reading for reading in readings if not reading.met]
-    if isinstance(following, Stop):
-        return f"{n:,} subjects: {following.reason}"
-    standing = f"{max(waiting, key=lambda r: r.needed)}, " if waiting else ""
-    return f"{n:,} subjects: {standing}next {following:,}"
-
-
-def stop_lines(n: int, reason: str, reached: bool) -> Iterator[str]:
-    """Why the run ended, after its tables."""
-    yield f"Stopped at {n:,} subjects in each arm: {reason}"
-    if not reached:
-        yield "  what was run is kept; with a higher ceiling or time budget the same command goes on from here"

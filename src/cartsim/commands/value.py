@@ -5,6 +5,7 @@ describes those who were treated is said to do so; a price per event only stands
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cartsim.commands.draws import cell, has_sets, parts_of
 from cartsim.commands.numbers import is_missing, show_interval
 from cartsim.commands.terminal import Grid, lay_out, wrap
 
@@ -101,31 +102,35 @@ def _further(rows: list[Row], scenario: "Scenario", everybody: str | None, width
     titles = _titles(scenario)
     if not titles:
         return
-    cells = []
+    cells, drawn = [], has_sets(rows)
     for endpoint in titles:
         found = [
             _find(rows, endpoint, arm.id, everybody, _ONE_ARM, scenario.grading.crs) for arm in scenario.arms
         ]
-        cells.append([("–" if row is None else show_interval(row, _form(row)),) for row in found])
+        cells.append([cell(row, _form(row) if row else "", drawn) for row in found])
     yield f"\n[bold]{wrap('Further endpoints by arm, 95 % Monte Carlo interval', width, '')}[/bold]"
     labels = [wrap(title, width // 2) for title in titles.values()]
-    yield from _spaced(lay_out(Grid(labels, [arm.label for arm in scenario.arms], cells), width))
+    yield from _spaced(
+        lay_out(Grid(labels, [arm.label for arm in scenario.arms], cells, parts_of(drawn)), width)
+    )
 
 
 def _differences(rows: list[Row], scenario: "Scenario", everybody: str | None, width: int) -> Iterator[Any]:
     others = [arm for arm in scenario.arms if arm.id != scenario.reference]
     titles = {id_: title for id_, title in _titles(scenario).items() if id_ in ("cost", "qald")}
-    cells = []
+    cells, drawn = [], has_sets(rows)
     for endpoint in titles:
         found = [
             _find(rows, endpoint, arm.id, everybody, _DIFFERENCE, scenario.grading.crs) for arm in others
         ]
-        cells.append([("–" if row is None else show_interval(row, _form(row), sign=True),) for row in found])
+        cells.append([cell(row, _form(row) if row else "", drawn, sign=True) for row in found])
     if others:
         reference = scenario.arm(scenario.reference).label
         yield f"\n[bold]{wrap(f'Paired difference in cost and quality from “{reference}”', width, '')}[/bold]"
         labels = [wrap(title, width // 2) for title in titles.values()]
-        yield from _spaced(lay_out(Grid(labels, [arm.label for arm in others], cells), width))
+        yield from _spaced(
+            lay_out(Grid(labels, [arm.label for arm in others], cells, parts_of(drawn)), width)
+        )
 
 
 def ratio_lines(study: "Study", scenario: "Scenario", width: int) -> Iterator[str]:

@@ -87,7 +87,11 @@ def _run_all_sampled(
     prophylaxis_mask: np.ndarray, logs: np.ndarray, count: np.ndarray, episodes: np.ndarray, doses: np.ndarray,
     changes: np.ndarray,
 ) -> None:  # fmt: skip
-    """The same where rules look at biomarkers."""
+    """`_run_all` where rules look at biomarkers.
+
+    A copy and no switch: in one loop both texts of a course are compiled, and every run without such rules would wait
+    for it; a function handed in as an argument is not inlined.
+    """
     clinic = clinics[0]
     log = logs[0]
     for i in range(courses.size):

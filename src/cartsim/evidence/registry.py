@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cartsim.errors import InvalidInput, Problem
+from cartsim.evidence.calibrated import lay_over, own_calibration
 from cartsim.evidence.entries import (
     DISTRIBUTIONS,
     CorrelationEntry,
@@ -151,9 +152,16 @@ def _numbers_of(entries: Mapping[str, Entry]) -> dict[str, Value]:
 
 
 @lru_cache(maxsize=1)
+def starting_registry() -> Registry:
+    """The registry as its files have it, before any calibration: where a fit begins."""
+    return Registry(*read_files())
+
+
+@lru_cache(maxsize=1)
 def _base() -> Registry:
-    entries, infos = read_files()
-    registry = Registry(entries, infos)
+    registry, calibration = starting_registry(), own_calibration()
+    if calibration is not None:
+        registry = registry.changed(lay_over(registry, calibration))
     for product in registry.products():
         registry.population(product)
     registry.grading()

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cartsim.evidence.behaviour import BEHAVIOUR_KEYS
 from cartsim.evidence.entries import UNITS, DistributionEntry, Entry, NumberEntry
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def draw_numbers(product: str, seed: int, draw: int) -> Mapping[str, Value]:
     """Parameter set number `draw` of a study: registry key -> value, for what subjects of `product` depend on.
 
     A number is drawn at an address made of its own key, so that another entry, another product or another set
-    changes none of the others.
+    changes none of the others. Calibrated numbers belong together: they are those of one draw of the posterior.
     """
     from cartsim.draws import study_key, uniforms
     from cartsim.terms import Decision
@@ -155,7 +156,23 @@ def draw_numbers(product: str, seed: int, draw: int) -> Mapping[str, Value]:
         first, second = drawn[lower], drawn[upper]
         assert isinstance(first, float) and isinstance(second, float)
         drawn[lower], drawn[upper] = min(first, second), max(first, second)
-    return MappingProxyType(drawn)
+    return MappingProxyType({**drawn, **_calibrated(product, draw)})
+
+
+def _calibrated(product: str, draw: int) -> Mapping[str, Value]:
+    """What the calibration's draw number `draw` (modulo its draws) says about a product."""
+    from cartsim.evidence.calibrated import own_calibration, whole_values
+    from cartsim.evidence.registry import load_registry
+
+    calibration = own_calibration()
+    if calibration is None:
+        return {}
+    values = whole_values(load_registry(), calibration.draw(draw))
+    return {
+        key: value
+        for key, value in values.items()
+        if not key.startswith("product.") or key.startswith(f"product.{product}.")
+    }
 
 
 @lru_cache(maxsize=32)
@@ -240,4 +257,5 @@ def registry_key(path: str, product: str | None) -> str | None:
         return ".".join(["product", product, *parts[2:]])
     if parts[0] == "arms" and len(parts) > 3 and parts[2] == "model":
         return ".".join(parts[3:])
-    return None
+    below = parts[2:] if parts[0] == "arms" else parts
+    return BEHAVIOUR_KEYS.get(".".join(below[1:])) if below[:1] == ["behaviour"] else None

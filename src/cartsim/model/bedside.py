@@ -16,7 +16,7 @@ from cartsim.model.logs import log_episode, log_signs
 from cartsim.model.orders import check_stop
 from cartsim.model.places import place, withdraw_dose
 from cartsim.model.rules import forget_rules, walk_rules
-from cartsim.model.signs import level_of, temperature_c
+from cartsim.model.signs import is_wide, level_of, lowered_c, temperature_c
 from cartsim.terms import HOURS_PER_DAY, TIME_SLACK_D, BpSupport, Decision, Oxygen, Setting, Syndrome
 
 _CRS = int(Syndrome.CRS)
@@ -27,6 +27,8 @@ _ICU = int(Setting.ICU)
 _HIGH_PRESSOR = int(BpSupport.HIGH_DOSE_PRESSOR)
 _CPAP = int(Oxygen.CPAP)
 _VENTILATOR = int(Oxygen.VENTILATOR)
+#: COURSE.antipyretic once a fever was seen: from then on its absence may be the antipyretic's doing.
+_AFTER_FEVER = 2
 _ICE_ERROR = int(Decision.ICE_ERROR)
 
 
@@ -45,6 +47,13 @@ def _read_ice(p: np.record, s: np.record, c: np.record, neuro: int) -> int:
 
 
 @compiled
+def _masked(p: np.record, temperature: float, heat: float) -> tuple[int, float]:
+    """(is fever still seen, temperature in C) of a febrile subject on antipyretics; fever is what it is at drive 0."""
+    measured = lowered_c(p, max(temperature, temperature_c(p, heat)))
+    return (1 if measured > temperature_c(p, 0.0) else 0), measured
+
+
+@compiled
 def look(p: np.record, s: np.record, c: np.record, t: float) -> tuple[int, float]:
     """Read the signs at `t` into the record; returns (did anything change, temperature in C)."""
     fever = 0
@@ -54,6 +63,7 @@ def look(p: np.record, s: np.record, c: np.record, t: float) -> tuple[int, float
     kidney = 0
     neuro = 0
     wide = 0
+    heat = -math.inf
     temperature = p.temp_base
     if c.support_from <= t <= c.support_to or c.neuro_from <= t <= c.neuro_to:
         support, heat, y = drives(p, s, c, t)
@@ -69,9 +79,19 @@ def look(p: np.record, s: np.record, c: np.record, t: float) -> tuple[int, float
             oxygen = min(oxygen, _CPAP)
         neuro = _read_ice(p, s, c, level_of(y, p.n))
         wide = 1 if y > p.n_wide else 0
+        # a call that is as good as never needed is spared
+        if p.wide_decline_ratio != 1.0:
+            wide = 1 if is_wide(p, s, t, y) else 0
     if s.other_fever_start <= t < s.other_fever_end:
         fever = 1
         temperature = max(temperature, p.other_fever_temp)
+    if c.antipyretic and fever:
+        if t > c.antipyretic_t:
+            fever, temperature = _masked(p, temperature, heat)
+        else:
+            c.antipyretic_t = min(t, c.antipyretic_t)
+        if fever:
+            c.antipyretic = _AFTER_FEVER
     seizure = 0
     if c.seizure_t <= t and not c.seizure_seen:
         seizure = 1
@@ -105,7 +125,7 @@ def grade(clinic: np.record, s: np.record, c: np.record) -> bool:
     if c.fever:
         c.fever_began = 1
     iv = 1 if s.iv_fever and c.setting >= _WARD else 0
-    counts = 1 if c.fever_began or c.drugged else 0
+    counts = 1 if c.fever_began or c.drugged or c.antipyretic == _AFTER_FEVER else 0
     scenario_scale = int(p.crs_scale)
     policy_scale = int(p.policy_crs_scale)
     c.crs = crs_grade(clinic, scenario_scale, c.fever, iv, counts, c.level)

@@ -5,17 +5,19 @@ import math
 import numpy as np
 
 from cartsim.compiled import compiled
+from cartsim.draws import uniform
 from cartsim.model.disease import window
 from cartsim.model.logs import log_change
 from cartsim.model.schedule import schedule_assessment
 from cartsim.model.signs import support_threshold
-from cartsim.terms import DRIVE_SLACK, BpSupport, Change, Oxygen, Setting
+from cartsim.terms import DRIVE_SLACK, BpSupport, Change, Decision, Oxygen, Setting
 
 _WARD = int(Setting.WARD)
 _CLINIC = int(Setting.CLINIC)
 _SEVERAL = int(BpSupport.SEVERAL_PRESSORS) - 1
 _VENTILATOR = int(Oxygen.VENTILATOR) - 1
 _INFUSION = int(Change.INFUSION)
+_ANTIPYRETIC = int(Decision.ANTIPYRETIC)
 _ONE = np.uint64(1)
 _LONG_AGO = -math.inf
 
@@ -27,7 +29,6 @@ def _set_clocks(c: np.record) -> None:
     c.toci_stop = math.inf
     c.toci_t = math.inf
     c.seizure_t = math.inf
-    c.steroid_first_t = math.inf
     c.steroid_start_t = math.inf
     c.anakinra_first_t = math.inf
     c.admit_t = math.inf
@@ -36,6 +37,7 @@ def _set_clocks(c: np.record) -> None:
     c.crs_peak_t = math.inf
     c.icans_peak_t = math.inf
     c.prophylaxis_t = math.inf
+    c.antipyretic_t = math.inf
     c.crs_seen_t = _LONG_AGO
     c.neuro_seen_t = _LONG_AGO
     c.icu_need_t = _LONG_AGO
@@ -62,10 +64,20 @@ def _set_windows(p: np.record, s: np.record, c: np.record) -> None:
         s.icans_peak, s.icans_peak_d, s.icans_ascent, s.icans_decline,
         min(p.n[0], p.n_wide) - lift - DRIVE_SLACK,
     )  # fmt: skip
+    if p.wide_decline_ratio != 1.0:
+        _, last = window(
+            s.icans_peak, s.icans_peak_d, s.icans_ascent, p.wide_decline_ratio * s.icans_decline,
+            p.n_wide - lift - DRIVE_SLACK,
+        )  # fmt: skip
+        c.neuro_to = max(c.neuro_to, last)
     c.harm_from, c.harm_to = window(
         s.crs_peak, s.crs_peak_d, s.crs_ascent, s.crs_decline,
         min(p.h[_SEVERAL] - s.eps[0], p.o[_VENTILATOR] - s.eps[1]) - DRIVE_SLACK,
     )  # fmt: skip
+    # fever comes at once, the signs of support by the lag later
+    c.support_to += p.support_lag_d
+    c.harm_from += p.support_lag_d
+    c.harm_to += p.support_lag_d
     c.fit_from, c.fit_to = window(
         s.icans_peak, s.icans_peak_d, s.icans_ascent, s.icans_decline,
         min(p.n[int(p.seizure_level_n) - 1], p.n[p.n.size - 1]) - lift - DRIVE_SLACK,
@@ -91,6 +103,11 @@ def begin(
     p = clinic.par
     _set_clocks(c)
     _set_windows(p, s, c)
+    if p.antipyretic_share > 0.0:
+        u = uniform(s.key0, s.key1, s.subject, _ANTIPYRETIC, 0)
+        c.antipyretic = 1 if u > 1.0 - p.antipyretic_share else 0
+        if c.antipyretic and p.antipyretic_from_infusion:
+            c.antipyretic_t = 0.0
     c.eligible = eligible
     c.prophylaxis_mask = prophylaxis_mask
     c.ref_crs = -1

@@ -53,11 +53,31 @@ def untreated_crs(s: np.record, t: float, engraftment: float) -> float:
 
 
 @compiled
+def untreated_support(p: np.record, s: np.record, t: float) -> float:
+    """x0(t - lag): the drive behind the signs of support, where they follow the fever with a delay."""
+    then = t - p.support_lag_d
+    return untreated_crs(s, then, ramp(p, then))
+
+
+@compiled
 def untreated_icans(s: np.record, t: float, engraftment: float) -> float:
     """y0(t), the ICANS drive had no drug been given."""
     if engraftment == -math.inf:
         return engraftment
     return s.icans_peak + bump(t - s.icans_peak_d, s.icans_ascent, s.icans_decline) + engraftment
+
+
+@compiled
+def wide_lead(p: np.record, s: np.record, t: float) -> float:
+    """By how much the wide neurologic drive lies above y0(t): one curve up to the peak, then each its own decline.
+
+    Drugs act on both alike, so the lead is the same with and without them.
+    """
+    since = t - s.icans_peak_d
+    if since <= 0.0 or p.wide_decline_ratio == 1.0:
+        return 0.0
+    slower = bump(since, s.icans_ascent, p.wide_decline_ratio * s.icans_decline)
+    return slower - bump(since, s.icans_ascent, s.icans_decline)
 
 
 @compiled

@@ -103,9 +103,12 @@ def add_anakinra(p: np.record, c: np.record, mg: float, t: float) -> None:
 
 @compiled
 def treated(
-    p: np.record, s: np.record, c: np.record, t: float, x0: float, y0: float
+    p: np.record, s: np.record, c: np.record, t: float, x0: float, late: float, y0: float
 ) -> tuple[float, float, float, float, float]:
-    """Drives under the drugs given so far: (support signs xS, fever xF, ICANS y, xD before the block, block)."""
+    """Drives under the drugs given so far: (support signs xS, fever xF, ICANS y, xD before the block, block).
+
+    `late` is the untreated drive that the signs of support follow: x0 itself, or x0 some time ago.
+    """
     steroid = 0.0
     amount = steroid_amount(p, c, t)
     if amount > 0.0:
@@ -115,16 +118,17 @@ def treated(
     if amount > 0.0:
         anakinra = amount / (amount + p.anakinra_b50_mg)
     drive = x0 - p.steroid_emax * steroid - p.anakinra_crs * anakinra
+    support = late - p.steroid_emax * steroid - p.anakinra_crs * anakinra
     neuro = y0 - p.steroid_emax_n * steroid - p.anakinra_icans * anakinra
     concentration = toci_concentration(p, c, t)
     if concentration == 0.0:
-        return drive, drive, neuro, drive, 0.0
+        return support, drive, neuro, drive, 0.0
     occupancy = concentration / (concentration + p.toci_kd)
     since = t - c.toci_first_t
     block_support = occupancy * (1.0 - math.exp(-since / p.toci_on_support_d))
     block_fever = occupancy * (1.0 - math.exp(-since / p.toci_on_fever_d))
     effect = s.toci_effect * c.toci_boost
-    support = drive - effect * s.toci_response * block_support
+    support -= effect * s.toci_response * block_support
     # temperature saturates: under block, a severe drive must lose more than a mild one to be afebrile
     above = max(0.0, drive - p.toci_fever_from)
     shift = p.toci_fever_ratio * effect + p.toci_fever_compress * above

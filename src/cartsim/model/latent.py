@@ -9,13 +9,17 @@ import math
 import numpy as np
 
 from cartsim.compiled import compiled
-from cartsim.model.disease import ramp, untreated_crs, untreated_icans
+from cartsim.model.disease import ramp, untreated_crs, untreated_icans, untreated_support, wide_lead
 from cartsim.model.drugs import treated
+from cartsim.model.signs import is_wide
 from cartsim.terms import HOURS_PER_DAY, BpSupport, Oxygen, Setting
 
 _ICU = int(Setting.ICU)
 _SEVERAL = int(BpSupport.SEVERAL_PRESSORS) - 1
 _VENTILATOR = int(Oxygen.VENTILATOR) - 1
+# untreated curves
+_CURVES = ("fever", "signs of support", "ICANS", "wide neurologic events")
+_CRS, _SUPPORT, _ICANS, _WIDE = range(len(_CURVES))
 
 
 @compiled
@@ -36,28 +40,40 @@ def drives(p: np.record, s: np.record, c: np.record, t: float) -> tuple[float, f
     engraftment = ramp(p, t)
     x0 = untreated_crs(s, t, engraftment) if c.support_from <= t <= c.support_to else -math.inf
     y0 = untreated_icans(s, t, engraftment) if c.neuro_from <= t <= c.neuro_to else -math.inf
+    late = x0
+    if p.support_lag_d > 0.0 and c.support_from <= t <= c.support_to:
+        late = untreated_support(p, s, t)
     if c.drugged:
-        support, fever, neuro, _, _ = treated(p, s, c, t, x0, y0)
+        support, fever, neuro, _, _ = treated(p, s, c, t, x0, late, y0)
         return support, fever, neuro
-    return x0, x0, y0
+    return late, x0, y0
 
 
 @compiled
-def _untreated(p: np.record, s: np.record, t: float, icans: int) -> float:
+def _untreated(p: np.record, s: np.record, t: float, curve: int) -> float:
+    if curve == _SUPPORT:
+        return untreated_support(p, s, t)
     engraftment = ramp(p, t)
-    return untreated_icans(s, t, engraftment) if icans else untreated_crs(s, t, engraftment)
+    if curve == _CRS:
+        return untreated_crs(s, t, engraftment)
+    neuro = untreated_icans(s, t, engraftment)
+    return neuro + wide_lead(p, s, t) if curve == _WIDE else neuro
 
 
 @compiled
-def _untreated_peak(p: np.record, s: np.record, last: int, icans: int) -> float:
-    """The largest untreated drive on grid points 1..last; the curve is concave, so few need a look."""
+def _untreated_peak(p: np.record, s: np.record, last: int, curve: int) -> float:
+    """The largest untreated drive on grid points 1..last; each curve is concave, so few need a look."""
     step = p.grid_h / HOURS_PER_DAY
-    k = grid_index(p, s.icans_peak_d if icans else s.crs_peak_d)
-    k = max(1, min(k, last))
-    value = _untreated(p, s, k * step, icans)
+    peak_d = s.icans_peak_d
+    if curve == _CRS:
+        peak_d = s.crs_peak_d
+    elif curve == _SUPPORT:
+        peak_d = s.crs_peak_d + p.support_lag_d
+    k = max(1, min(grid_index(p, peak_d), last))
+    value = _untreated(p, s, k * step, curve)
     while k < last:
         k += 1
-        after = _untreated(p, s, k * step, icans)
+        after = _untreated(p, s, k * step, curve)
         if after <= value:
             break
         value = after
@@ -69,11 +85,16 @@ def _settle_untreated(p: np.record, s: np.record, c: np.record, last: int) -> No
     """Take the untreated course up to grid point `last` into the latent peaks, without walking the grid."""
     step = p.grid_h / HOURS_PER_DAY
     if last * step >= c.support_from:
-        x = _untreated_peak(p, s, last, 0)
-        c.max_support = max(c.max_support, x)
+        x = _untreated_peak(p, s, last, _CRS)
         c.max_fever = max(c.max_fever, x)
+        if p.support_lag_d > 0.0:
+            x = _untreated_peak(p, s, last, _SUPPORT)
+        c.max_support = max(c.max_support, x)
     if last * step >= c.neuro_from:
-        c.max_neuro = max(c.max_neuro, _untreated_peak(p, s, last, 1))
+        c.max_neuro = max(c.max_neuro, _untreated_peak(p, s, last, _ICANS))
+        if p.wide_decline_ratio != 1.0 and not c.wide_reached:
+            wide = c.max_neuro > p.n[0] or _untreated_peak(p, s, last, _WIDE) > p.n_wide
+            c.wide_reached = 1 if wide else 0
     c.peak_grid = last
 
 
@@ -88,30 +109,38 @@ def follow_peaks(p: np.record, s: np.record, c: np.record, t: float) -> None:
         return
     step = p.grid_h / HOURS_PER_DAY
     lift = max(0.0, p.ln_gamma)
+    lag = p.support_lag_d
+    own_wide = p.wide_decline_ratio != 1.0
     while c.peak_grid < last and not (c.support_done and c.neuro_done):
         c.peak_grid += 1
         at = c.peak_grid * step
         engraftment = ramp(p, at)
         x0 = -math.inf
+        late = -math.inf
         y0 = -math.inf
         if not c.support_done:
             if at >= c.support_from:
                 x0 = untreated_crs(s, at, engraftment)
+                late = untreated_support(p, s, at) if lag > 0.0 else x0
             # past its peak the untreated curve only falls, and drugs only lower it
-            below = x0 <= c.max_support and (c.max_fever > 0.0 or x0 <= max(0.0, c.max_fever))
-            if at > c.support_to or (at > s.crs_peak_d + p.ramp_d and below):
+            below = late <= c.max_support and (c.max_fever > 0.0 or x0 <= max(0.0, c.max_fever))
+            if at > c.support_to or (at > s.crs_peak_d + lag + p.ramp_d and below):
                 c.support_done = 1
         if not c.neuro_done:
             if at >= c.neuro_from:
                 y0 = untreated_icans(s, at, engraftment)
-            if at > c.neuro_to or (at > s.icans_peak_d + p.ramp_d and y0 + lift <= c.max_neuro):
+            below = y0 + lift <= c.max_neuro and (c.wide_reached or not own_wide)
+            if at > c.neuro_to or (at > s.icans_peak_d + p.ramp_d and below):
                 c.neuro_done = 1
-        rising = x0 > c.max_support or (c.max_fever <= 0.0 and x0 > max(0.0, c.max_fever))
-        if rising or y0 + lift > c.max_neuro:
-            support, fever, neuro, _, _ = treated(p, s, c, at, x0, y0)
+        rising = late > c.max_support or (c.max_fever <= 0.0 and x0 > max(0.0, c.max_fever))
+        wide = own_wide and not c.wide_reached and is_wide(p, s, at, y0 + lift)
+        if rising or y0 + lift > c.max_neuro or wide:
+            support, fever, neuro, _, _ = treated(p, s, c, at, x0, late, y0)
             c.max_support = max(c.max_support, support)
             c.max_fever = max(c.max_fever, fever)
             c.max_neuro = max(c.max_neuro, neuro)
+            if wide and is_wide(p, s, at, neuro):
+                c.wide_reached = 1
     c.peak_grid = last
 
 
@@ -167,8 +196,10 @@ def follow(p: np.record, s: np.record, c: np.record, t: float) -> None:
             c.grid = last
             return
         engraftment = ramp(p, at)
-        x = untreated_crs(s, at, engraftment) if c.harm_from <= at <= c.harm_to else -math.inf
+        x = -math.inf
+        if c.harm_from <= at <= c.harm_to:
+            x = untreated_support(p, s, at) if p.support_lag_d > 0.0 else untreated_crs(s, at, engraftment)
         y = untreated_icans(s, at, engraftment) if c.fit_from <= at <= c.fit_to else -math.inf
         if c.drugged:
-            x, _, y, _, _ = treated(p, s, c, at, x, y)
+            x, _, y, _, _ = treated(p, s, c, at, x, x, y)
         _accrue(p, s, c, at, x, y)

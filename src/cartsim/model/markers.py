@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from cartsim.compiled import compiled
-from cartsim.model.disease import ramp, untreated_crs
+from cartsim.model.disease import ramp, untreated_crs, untreated_support
 from cartsim.model.drugs import (
     add_anakinra,
     add_steroid,
@@ -18,7 +18,7 @@ from cartsim.model.drugs import (
     toci_concentration,
     treated,
 )
-from cartsim.model.signs import temperature_c
+from cartsim.model.signs import lowered_c, temperature_c
 from cartsim.model.state import COURSE, SAMPLE
 from cartsim.model.views import as_records
 from cartsim.terms import HOURS_PER_DAY, MARKER_ROOM, Drug, Marker
@@ -38,27 +38,32 @@ _ANAKINRA = int(Drug.ANAKINRA)
 def inflammation(p: np.record, s: np.record, c: np.record, t: float) -> tuple[float, float, float, float]:
     """(xS, xF, xD, block) at `t` under the drugs given so far, wherever the course is."""
     x0 = untreated_crs(s, t, ramp(p, t))
+    late = untreated_support(p, s, t) if p.support_lag_d > 0.0 else x0
     if not c.drugged:
-        return x0, x0, x0, 0.0
-    support, fever, _, drive, block = treated(p, s, c, t, x0, x0)
+        return late, x0, x0, 0.0
+    support, fever, _, drive, block = treated(p, s, c, t, x0, late, x0)
     return support, fever, drive, block
 
 
 @compiled
-def body_temperature(p: np.record, s: np.record, t: float, fever: float) -> float:
-    """Degrees C at `t`: the fever drive, a fever of another cause, the daily swing."""
+def body_temperature(p: np.record, s: np.record, c: np.record, t: float, fever: float) -> float:
+    """Degrees C at `t`: the fever drive, a fever of another cause, antipyretics, the daily swing."""
     temperature = temperature_c(p, fever)
     if s.other_fever_start <= t < s.other_fever_end:
         temperature = max(temperature, p.other_fever_temp)
+    if c.antipyretic and t > c.antipyretic_t:
+        temperature = lowered_c(p, temperature)
     return temperature + p.temp_daily * math.cos(2.0 * math.pi * (t - p.temp_daily_peak_h / HOURS_PER_DAY))
 
 
 @compiled
 def _follow_hour(p: np.record, s: np.record, c: np.record) -> None:
     """CRP and ferritin one hour on, towards what the middle of the hour asks for."""
-    support, _, drive, _ = inflammation(p, s, c, (c.marker_hour + 0.5) / HOURS_PER_DAY)
+    support, _, drive, block = inflammation(p, s, c, (c.marker_hour + 0.5) / HOURS_PER_DAY)
     intensity = math.exp(p.crp_slope * support)
-    aim = s.crp_base + p.crp_rise * intensity / (p.crp_half + intensity)
+    rise = p.crp_rise * intensity / (p.crp_half + intensity)
+    # the liver makes CRP at the word of IL-6: a blocked receptor stops it in those too whose signs do not respond
+    aim = s.crp_base + rise * (1.0 - p.crp_block * block)
     c.crp = aim + (c.crp - aim) * math.exp(-p.crp_turnover / HOURS_PER_DAY)
     aim = s.ferritin_base * (1.0 + p.ferritin_rise * math.exp(p.ferritin_slope * drive))
     c.ferritin = aim + (c.ferritin - aim) * math.exp(-p.ferritin_turnover / HOURS_PER_DAY)
@@ -75,7 +80,7 @@ def _sample(p: np.record, s: np.record, c: np.record, value: np.ndarray) -> None
     value[_IL6] = min(il6, p.il6_cap)
     value[_CRP] = c.crp
     value[_FERRITIN] = c.ferritin
-    value[_TEMPERATURE] = body_temperature(p, s, t, fever)
+    value[_TEMPERATURE] = body_temperature(p, s, c, t, fever)
     value[_TOCILIZUMAB] = concentration
     value[_OCCUPANCY] = concentration / (concentration + p.toci_kd)
 
@@ -130,8 +135,8 @@ def _give_again(p: np.record, s: np.record, c: np.record, dose: np.record) -> No
 
 @compiled
 def _sample_all(
-    clinics: np.ndarray, subjects: np.ndarray, ends: np.ndarray, doses: np.ndarray, scratch: np.ndarray,
-    blank: np.ndarray, out: np.ndarray,
+    clinics: np.ndarray, subjects: np.ndarray, ends: np.ndarray, lowered_from: np.ndarray, doses: np.ndarray,
+    scratch: np.ndarray, blank: np.ndarray, out: np.ndarray,
 ) -> int:  # fmt: skip
     p = clinics[0].par
     every = int(p.marker_every_h)
@@ -142,6 +147,8 @@ def _sample_all(
         scratch[0] = blank[0]
         c = scratch[0]
         c.toci_boost = 1.0
+        c.antipyretic = 1
+        c.antipyretic_t = lowered_from[i]
         kept = 0
         end = ends[i]
         while kept * every / HOURS_PER_DAY <= end:
@@ -171,8 +178,9 @@ def sample_markers(
     room = int(np.sum(np.floor(courses["end"] * HOURS_PER_DAY / every) + 2))
     out = np.zeros(room, SAMPLE)
     order = np.lexsort((doses["t_end"], doses["row"]))
+    lowered_from = np.where(courses["antipyretic"] > 0, courses["antipyretic_t"], np.inf)
     used = _sample_all(
-        as_records(clinic), as_records(subjects), np.ascontiguousarray(courses["end"]),
+        as_records(clinic), as_records(subjects), np.ascontiguousarray(courses["end"]), lowered_from,
         as_records(doses[order]), as_records(np.zeros(1, COURSE)), as_records(np.zeros(1, COURSE)),
         as_records(out),
     )  # fmt: skip

@@ -238,10 +238,9 @@ def give(
     if day != c.steroid_last_day:
         c.steroid_days += 1
         c.steroid_last_day = day
+    # rules count from the first dose that treats, as they do for tocilizumab
     if not prophylactic and c.steroid_start_t == math.inf:
         c.steroid_start_t = t
-    if c.steroid_first_t == math.inf:
-        c.steroid_first_t = t
     add_steroid(p, c, equivalent * s.steroid_scale, t)
     log_dose(p, log, drug, syndrome, grade, rule, c.steroid_doses, prophylactic, mg, ordered, t, t)
 

@@ -29,6 +29,8 @@ def _fill(clinic: np.ndarray, subjects: np.ndarray, courses: np.ndarray, out: np
         row.fever = 1 if c.max_fever > 0.0 else 0
         row.neuro = level_of(c.max_neuro, p.n)
         row.wide = 1 if c.max_neuro > p.n_wide else 0
+        if p.wide_decline_ratio != 1.0:
+            row.wide = c.wide_reached
         row.counts = 1 if row.fever or c.drugged else 0
 
 

@@ -163,7 +163,7 @@ def place(p: np.record, c: np.record, log: np.record, t: float, icu_ordered: int
         return
     # whoever was sent home with mild neurotoxicity is not brought in for it again: else out and in every day
     tolerated = p.discharge_neuro if c.admit_t < math.inf else 0.0
-    ill = c.crs > 0 or c.icans > tolerated
+    ill = c.crs >= p.admit_crs or c.icans >= max(p.admit_icans, tolerated + 1.0)
     if ill and not asked & _ASK_WARD:
         c.outbox |= _ASK_WARD
     elif not ill:

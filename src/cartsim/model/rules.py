@@ -119,7 +119,7 @@ def is_due(p: np.record, c: np.record, rule: np.record, t: float, held: float, i
         c.toci_doses > 0 and t - c.toci_last_t >= rule.since_last_toci_d - TIME_SLACK_D
     ):
         return False
-    if not _long_enough(c.steroid_first_t, t, rule.since_first_steroid_d):
+    if not _long_enough(c.steroid_start_t, t, rule.since_first_steroid_d):
         return False
     if rule.awaiting_toci_d >= 0.0 and not (
         c.waiting & _ASK_TOCI and t - c.asked_toci_t >= rule.awaiting_toci_d - TIME_SLACK_D

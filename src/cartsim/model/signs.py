@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from cartsim.compiled import compiled
+from cartsim.model.disease import wide_lead
 
 
 @compiled
@@ -31,8 +32,22 @@ def support_threshold(p: np.record, s: np.record) -> float:
 
 
 @compiled
+def is_wide(p: np.record, s: np.record, t: float, neuro: float) -> bool:
+    """Whether the ICANS drive `neuro` at `t` goes with a wide neurologic event; ICANS always is one."""
+    if p.wide_decline_ratio == 1.0:
+        return neuro > p.n_wide
+    return neuro > p.n[0] or neuro + wide_lead(p, s, t) > p.n_wide
+
+
+@compiled
 def temperature_c(p: np.record, fever_drive: float) -> float:
     """Body temperature; 38.0 degrees where the fever drive is 0."""
     if fever_drive == -math.inf:
         return p.temp_base
     return p.temp_base + p.temp_rise / (1.0 + math.exp(-p.temp_slope * (fever_drive - p.temp_mid)))
+
+
+@compiled
+def lowered_c(p: np.record, temperature: float) -> float:
+    """A temperature as measured under scheduled antipyretics; they do not cool who has no fever."""
+    return max(min(temperature, p.temp_base), temperature - p.antipyretic_lowers_c)

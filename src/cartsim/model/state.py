@@ -132,7 +132,6 @@ COURSE = np.dtype(
         ("ref_oxygen", I1),
         ("afebrile_since", F),
         ("toci_last_t", F),
-        ("steroid_first_t", F),
         ("anakinra_first_t", F),
         # --- what was seen last
         ("fever", I1),
@@ -149,6 +148,8 @@ COURSE = np.dtype(
         ("grade_seizure", I1),  # the last assessment saw a seizure
         ("regrade", I1),  # something other than a sign may change a grade: setting, a drug that masks fever
         ("fever_began", I1),
+        ("antipyretic", I1),  # 1 takes scheduled antipyretics from `antipyretic_t` on, 2 and a fever was seen
+        ("antipyretic_t", F),
         ("icu_need_t", F),
         ("crs_seen_t", F),
         ("neuro_seen_t", F),
@@ -157,6 +158,7 @@ COURSE = np.dtype(
         ("peak_grid", I8),  # peaks are read up to this point
         ("support_done", I1),  # no later point can raise the latent peak
         ("neuro_done", I1),
+        ("wide_reached", I1),  # a grid point had a wide event; kept where its decline is not that of ICANS
         ("max_support", F),  # latent peaks on the fixed grid
         ("max_fever", F),
         ("max_neuro", F),

@@ -216,6 +216,7 @@ def action_row(give: Give, registry: Mapping[str, Any]) -> np.ndarray:
         row["mg"][0, place] = step.mg
         row["every_d"][0, place] = step.every_h / HOURS_PER_DAY
         row["doses"][0, place] = UNTIL if step.doses == UNTIL else step.doses
+    row["cap_mg"] = regimen.cap_mg
     row["n_steps"] = len(regimen.steps)
     row["taper_from"] = regimen.taper_from
     row["max_doses"] = regimen.total_doses or ANY_COUNT[1]

@@ -33,11 +33,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Course:
-    """Steps of one regimen; those from `taper_from` on are the taper."""
+    """Steps of one regimen; those from `taper_from` on are the taper. `cap_mg` limits each dose of a per-kg course."""
 
     steps: tuple[Step, ...]
     taper_from: int
     per_kg: bool
+    cap_mg: float = math.inf
 
     @property
     def total_doses(self) -> int | None:
@@ -106,7 +107,7 @@ def course(give: Give, registry: Mapping[str, Any]) -> Course:
         assert mg is not None
         doses = give.max_doses or (UNTIL if give.until is not None else 1)
         main = (Step(mg, give.every_h or HOURS_PER_DAY, doses),)
-    return Course(main + taper, len(main), per_kg)
+    return Course(main + taper, len(main), per_kg, math.inf if give.cap_mg is None else give.cap_mg)
 
 
 def dexamethasone_factor(drug: str, registry: Mapping[str, Any]) -> float:
@@ -115,19 +116,19 @@ def dexamethasone_factor(drug: str, registry: Mapping[str, Any]) -> float:
     return number(registry, key) if drug == "methylprednisolone" else 1.0
 
 
-def step_daily_mg(step: Step) -> float:
-    """mg (mg/kg) given within 24 h in one step; a step of fewer doses counts only what it gives."""
+def step_daily_mg(step: Step, kg: float = 1.0, cap_mg: float = math.inf) -> float:
+    """mg given within 24 h in one step of a subject of `kg`; a step of fewer doses counts only what it gives."""
     doses = HOURS_PER_DAY / step.every_h
     if step.doses != UNTIL:
         doses = min(doses, step.doses)
-    return step.mg * max(1.0, doses)
+    return min(step.mg * kg, cap_mg) * max(1.0, doses)
 
 
 def daily_mg(give: Give, registry: Mapping[str, Any]) -> float:
     """mg dexamethasone equivalents a day in the first step, at the reference weight: the rank of a rung."""
     regimen = course(give, registry)
     kg = number(registry, "steroid.reference_kg") if regimen.per_kg else 1.0
-    return step_daily_mg(regimen.steps[0]) * kg * dexamethasone_factor(give.drug, registry)
+    return step_daily_mg(regimen.steps[0], kg, regimen.cap_mg) * dexamethasone_factor(give.drug, registry)
 
 
 def dose_faults(
@@ -166,7 +167,7 @@ def _high_steps(drug: str, regimen: Course, registry: Mapping[str, Any]) -> Iter
     key = "mg_per_kg" if regimen.per_kg else "mg"
     at = f" at {kg:g} kg" if regimen.per_kg else ""
     for step in regimen.steps:
-        single, daily = step.mg * kg, step_daily_mg(step) * kg
+        single, daily = min(step.mg * kg, regimen.cap_mg), step_daily_mg(step, kg, regimen.cap_mg)
         if single > limit["single_mg"]:
             yield (
                 key,

@@ -48,6 +48,9 @@ def _gives_way(key: str, base: Mapping[str, Any], patch: Mapping[str, Any]) -> b
         return other_drug or patch.get("treat_as") is not None
     if key == "treat_as":
         return patch.get("give") is not None
+    if key == "cap_mg":
+        # the cap of a dose in mg/kg goes with it
+        return any(patch.get(one) is not None for one in ("mg", "schedule"))
     doses = {"mg", "mg_per_kg", "schedule"}
     return key in doses and any(patch.get(one) is not None for one in doses - {key})
 

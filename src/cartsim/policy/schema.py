@@ -94,9 +94,9 @@ class When(Covariates):
     for_h: AtLeast = Field(None, description="The grade and sign conditions have held this long.")
     since_onset_h: AtLeast = None
     onset_before_h: Before = Field(None, description="CRS began earlier than this after infusion.")
-    since_first_toci_h: AtLeast = None
+    since_first_toci_h: AtLeast = Field(None, description="Prophylactic doses do not count.")
     since_last_toci_h: AtLeast = None
-    since_first_steroid_h: AtLeast = None
+    since_first_steroid_h: AtLeast = Field(None, description="Prophylactic doses do not count.")
     awaiting_toci_h: AtLeast = Field(None, description="A dose is asked for and not granted for this long.")
     toci_doses: Count = None
     steroid_doses: Count = None
@@ -151,6 +151,7 @@ class Give(Strict):
     drug: DrugName
     mg: Milligrams | None = None
     mg_per_kg: Milligrams | None = None
+    cap_mg: Milligrams | None = Field(None, description="Largest single dose of an order in mg/kg.")
     every_h: Hours | None = None
     max_doses: int | None = Field(None, ge=1, le=1000)
     repeat_h: Hours | None = Field(None, description="Tocilizumab: hours from the last dose to a repeat.")
@@ -167,6 +168,8 @@ class Give(Strict):
     def _makes_sense(self) -> Self:
         if self.mg is not None and self.mg_per_kg is not None:
             raise refuse("both mg and mg_per_kg are given", "keep one of the two")
+        if self.cap_mg is not None and self.mg_per_kg is None and self.drug != "tocilizumab":
+            raise refuse("cap_mg limits a dose in mg/kg, and mg_per_kg is not given", "mg_per_kg: 1")
         if self.drug == "tocilizumab":
             self._only_for_others()
         else:
@@ -176,6 +179,7 @@ class Give(Strict):
 
     def _only_for_others(self) -> None:
         for key, mend in {
+            "cap_mg": "leave it out: the labelled cap belongs to the drug",
             "every_h": "repeat_h",
             "schedule": "repeat_h and max_doses",
             "until": "while: not_improved",

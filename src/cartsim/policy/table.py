@@ -142,7 +142,8 @@ def _named_courses(policy: Policy) -> Iterator[str]:
 
 def _dose(order: Give | Prophylactic) -> str:
     if order.mg_per_kg is not None:
-        return f"{order.mg_per_kg:g} mg/kg"
+        cap = order.cap_mg if isinstance(order, Give) else None
+        return f"{order.mg_per_kg:g} mg/kg" + (f" (at most {cap:g} mg)" if cap is not None else "")
     return f"{order.mg:g} mg" if order.mg is not None else "labelled dose"
 
 

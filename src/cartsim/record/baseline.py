@@ -41,6 +41,14 @@ WHO = (
     must("easix", F8, "Baseline EASIX", "", "LDH x creatinine / platelets."),
     must("prior_neuro", I1, "Prior neurological disease", "", "1 yes, 0 no.", top=1),
     must("cell_dose_1e6", F8, "Cell dose", "10^6 cells", "Per kg where the product is dosed so (see adex)."),
+    added(
+        "neuro_tool",
+        WORD,
+        "Instrument of ICANS levels, unless ICE",
+        "",
+        "CAPD under 12 years, where levels 1 and 2 are CAPD 1-8 and 3 is 9 or more; null: ICE.",
+        values=("CAPD",),
+    ),
     must("risk", F8, "Latent risk", "", "Standard normal score through which the covariates act."),
 )
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from cartsim.record.baseline import ADSL
+from cartsim.record.draw_tables import DRAW_TABLES
 from cartsim.record.kinds import Table
 from cartsim.record.marker_tables import MARKER_TABLES
 from cartsim.record.pairing_table import PAIRING
@@ -10,11 +11,12 @@ from cartsim.record.result_tables import RESULTS
 from cartsim.record.search_table import CANDIDATES
 from cartsim.record.sensitivity_table import SENSITIVITY
 from cartsim.record.subject_tables import SUBJECT_LOGS
+from cartsim.record.validation_table import VALIDATION
 from cartsim.record.value_tables import VALUE_TABLES
 
+_SINGLE = (CANDIDATES, SENSITIVITY, PAIRING, VALIDATION)
 TABLES: dict[str, Table] = {
-    t.name: t
-    for t in (ADSL, *SUBJECT_LOGS, *MARKER_TABLES, *RESULTS, *VALUE_TABLES, CANDIDATES, SENSITIVITY, PAIRING)
+    t.name: t for t in (ADSL, *SUBJECT_LOGS, *MARKER_TABLES, *RESULTS, *DRAW_TABLES, *VALUE_TABLES, *_SINGLE)
 }
 
 

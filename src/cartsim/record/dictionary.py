@@ -99,7 +99,8 @@ and not in version control.
     outcomes.parquet          one statistic a row, by arm and design point
     contrasts.parquet         one paired difference a row
     resource_use, ce, ce_ratio, occupancy (.parquet)  where a scenario asks (docs/value.md)
-    *.png *.svg               figures of a run without a sweep
+    parameter_draws, parameters, tipping, ce_draws (.parquet)  with run.parameter_draws (docs/uncertainty.md)
+    *.png *.svg               figures of a run without a sweep; differences.* with run.parameter_draws
     blocks/ failures/         what each block wrote, and which blocks failed
     sensitivity.parquet       made by `cartsim sensitivity`, with its figure
 
@@ -165,6 +166,10 @@ means that rescue drugs are part of the policy, `ice_death` how death before the
 - Three uncertainties, never mixed: `sd_subject` is the spread between patients; `mcse` with `lower, upper` is
   Monte Carlo error and would vanish with more subjects; `se_parameter` with `param_lower, param_upper` is what is
   not known about the model and stays (null with one parameter set).
+- With `run.parameter_draws` each row is a mean over parameter sets, and the three are those of the crossed design (the
+  same subjects under every set). `n_events`, `n10`, `n01` belong to one set and are null; where subjects cannot be
+  crossed with sets (medians, among those with an event, ratios, subgroups) `mcse` is an upper bound and `se_parameter`
+  null. Subject tables, curves and `occupancy` are those of the central set, every number as it stands.
 - `n_units` counts `replication_unit`s (subjects in batch runs, whole replicates in ward runs).
 - `conditioning` not null: a post-infusion event was conditioned on, so the number describes and does not compare.
 - `n10` subjects had the event in the reference only, `n01` in the arm only (of a mean difference: had less, had more

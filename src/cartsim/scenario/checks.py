@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartsim.errors import Problem
 from cartsim.policy.conditions import ConditionError
+from cartsim.scenario.behaviour import check_behaviour
 from cartsim.scenario.models import PLAUSIBLE
 from cartsim.scenario.problems import show
 from cartsim.scenario.shape import nearest
@@ -30,6 +31,7 @@ def check_references(document: Document, registry: "Registry") -> list[Problem]:
     _check_population(data, add)
     _check_arms(data, add, registry)
     _check_numbers(_get(data, "model", "overrides"), ("model", "overrides"), add, registry)
+    check_behaviour(data, add)
     _check_site(data, add)
     _check_subgroups(data, add)
     tables = _get(data, "outputs", "tables")
@@ -57,6 +59,7 @@ def check_references(document: Document, registry: "Registry") -> list[Problem]:
             if name in tables[:index]:
                 add(("outputs", "tables", index), f"table {show(name)} is repeated", "name it once")
     _check_harms(data, add)
+    _check_parameter_draws(data, add)
     dose = _get(data, "product", "dose_cells_1e6")
     if base and dose is not None and _get(data, "population", "cell_dose_1e6") is not None:
         add(
@@ -68,6 +71,22 @@ def check_references(document: Document, registry: "Registry") -> list[Problem]:
 
 
 Add = Callable[..., None]
+
+
+def _check_parameter_draws(data: Any, add: Callable[..., None]) -> None:
+    """A parameter set chosen by number leaves nothing to be drawn."""
+    if not _get(data, "run", "parameter_draws"):
+        return
+    axes, rows = _get(data, "sweep", "axes"), _get(data, "sweep", "rows")
+    paths = [*(axes if isinstance(axes, dict) else ()), *(p for row in rows or () for p in row)]
+    chosen = "model.draw" if _get(data, "model", "draw") is not None else None
+    if chosen or "model.draw" in paths:
+        where = chosen or "model.draw as an axis of the sweep"
+        add(
+            ("run", "parameter_draws"),
+            f"several parameter sets are asked for, and {where} chooses one",
+            "keep one of the two",
+        )
 
 
 def _get(data: Any, *keys: str) -> Any:

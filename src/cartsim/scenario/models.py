@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from cartsim.scenario.behaviour import Behaviour
 from cartsim.scenario.strict import Strict
 from cartsim.scenario.sweep_block import SweepBlock
 from cartsim.scenario.value import Costs, Utilities
@@ -198,6 +199,7 @@ class Arm(Strict):
         default_factory=dict, description="Registry numbers changed in this arm only."
     )
     levers: Levers | None = Field(None, description="Instead of the scenario's levers, in this arm.")
+    behaviour: Behaviour | None = Field(None, description="On top of the scenario's behaviour, in this arm.")
 
 
 class Restock(Strict):
@@ -258,6 +260,22 @@ class Run(Strict):
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
     replicates: int = Field(1, ge=1, le=10_000)
     source: Literal["philox", "sobol"] = "philox"
+    parameter_draws: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Parameter sets under which the same subjects are run: results are then means over them, with "
+        "parameter uncertainty beside Monte Carlo error; 0: every number as it stands.",
+    )
+
+    @model_validator(mode="after")
+    def _several_sets(self) -> "Run":
+        if self.parameter_draws == 1:
+            raise ValueError(
+                "parameter_draws is 1, and one parameter set shows no uncertainty; 2 or more (100 for an interval), "
+                "0 for every number as it stands, or model.draw for one chosen set"
+            )
+        return self
 
 
 class Biomarkers(Strict):
@@ -312,6 +330,7 @@ class ScenarioFile(Strict):
     levers: Levers | None = None
     grading: Grading = Field(default_factory=Grading)
     monitoring: Monitoring = Field(default_factory=Monitoring)
+    behaviour: Behaviour | None = Field(None, description="Habits of the site; null: as in the registry.")
     model: ModelBlock = Field(default_factory=ModelBlock)
     arms: list[Arm] = Field(min_length=1)
     reference: ArmId | None = Field(

@@ -138,7 +138,11 @@ def _allowed(models: Models, part: str) -> tuple[tuple[Any, ...], Models, bool]:
 
 
 def _index(items: list[Any], part: str) -> int:
-    ids = [str(item.get("id")) if isinstance(item, dict) else str(item) for item in items]
+    # a number is no name: in [1, 2] the item `1` is the second
+    ids = [
+        str(item.get("id")) if isinstance(item, dict) else item if isinstance(item, str) else str(place)
+        for place, item in enumerate(items)
+    ]
     if part in ids:
         return ids.index(part)
     if part.isdigit() and int(part) < len(items):

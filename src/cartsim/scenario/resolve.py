@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cartsim.errors import InvalidInput, Problem
+from cartsim.scenario.behaviour import Behaviour, behaviour_numbers, plain_behaviour
 from cartsim.scenario.models import Arm as ArmBlock
 from cartsim.scenario.models import (
     Grading,
@@ -48,6 +49,7 @@ class Arm:
     prophylaxis: tuple[str, ...]
     model: Mapping[str, float | list[float]]
     levers: Levers | None = None
+    behaviour: Behaviour | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Scenario:
     utilities: Utilities | None = None
     data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     levers: Levers | None = None
+    behaviour: Behaviour | None = None
     patients: PatientFile | None = None
 
     @property
@@ -131,7 +134,7 @@ class Scenario:
         raise KeyError(arm_id)
 
     def registry_overrides(self, arm: Arm | None = None) -> dict[str, float | list[float]]:
-        """Registry key -> value: the parameter set drawn, product block, `model.overrides`, the arm's own `model`.
+        """Registry key -> value: the parameter set drawn, product block, `behaviour`, `model.overrides`, the arm's own.
 
         What comes later wins. Raises `InvalidInput` where a parameter set is asked for without a seed.
         """
@@ -140,8 +143,9 @@ class Scenario:
             from cartsim.evidence.spread import draw_numbers
 
             drawn = draw_numbers(self.product.id, self.require_seed(), self.draw)
-        merged = {**drawn, **self.product.overrides, **self.model_overrides}
-        return {**merged, **arm.model} if arm is not None else merged
+        habits = behaviour_numbers(self.behaviour)
+        merged = {**drawn, **self.product.overrides, **habits, **self.model_overrides}
+        return merged if arm is None else {**merged, **behaviour_numbers(arm.behaviour), **arm.model}
 
     def require_seed(self) -> int:
         """The seed. Raises `InvalidInput` where the file has none: a run must be repeatable."""
@@ -194,13 +198,13 @@ class Scenario:
                     "label": arm.label,
                     **self._policy_of(number),
                     "model": dict(arm.model),
-                    **_own_levers(arm),
+                    **_own_choices(arm),
                 }
                 for number, arm in enumerate(self.arms)
             ],
             "reference": self.reference,
             "site": _plain(self.site) if self.site is not None else None,
-            "run": _plain(self.run),
+            "run": _plain_run(self.run),
             "harms": _plain(self.harms) if self.harms is not None else None,
             "sweep": _plain_sweep(self.sweep) if self.sweep is not None else None,
             "trial": None,
@@ -211,6 +215,8 @@ class Scenario:
     def _asked(self) -> dict[str, Any]:
         """What a scenario need not have; without it `resolved()` is what it was before there was such a thing."""
         asked: dict[str, Any] = {}
+        if self.behaviour is not None:
+            asked["behaviour"] = plain_behaviour(self.behaviour)
         if self.subgroups:
             asked["subgroups"] = {name: dict(conditions) for name, conditions in self.subgroups.items()}
         if self.costs is not None:
@@ -262,14 +268,21 @@ def _plain(part: Strict) -> dict[str, Any]:
     return part.model_dump(mode="json", by_alias=True)
 
 
+def _plain_run(run: Run) -> dict[str, Any]:
+    """Without parameter sets where there are none: as it was before there were any."""
+    plain = _plain(run)
+    return plain if run.parameter_draws else {k: v for k, v in plain.items() if k != "parameter_draws"}
+
+
 def _plain_population(population: Population) -> dict[str, Any]:
     """Without the keys of a cohort file where there is none."""
     plain = _plain(population)
     return plain if population.file is not None else {k: v for k, v in plain.items() if k not in _OF_FILES}
 
 
-def _own_levers(arm: Arm) -> dict[str, Any]:
-    return {} if arm.levers is None else {"levers": _plain(arm.levers)}
+def _own_choices(arm: Arm) -> dict[str, Any]:
+    own: dict[str, Any] = {} if arm.levers is None else {"levers": _plain(arm.levers)}
+    return own if arm.behaviour is None else {**own, "behaviour": plain_behaviour(arm.behaviour)}
 
 
 def _plain_sweep(sweep: SweepBlock) -> dict[str, Any]:
@@ -306,7 +319,10 @@ def resolve_product(block: str | ProductBlock) -> Product:
 
 def resolve_arm(block: ArmBlock, policy: "Policy") -> Arm:
     """An arm with its loaded policy."""
-    return Arm(block.id, block.label or block.id, policy, tuple(block.prophylaxis), block.model, block.levers)
+    prophylaxis = tuple(block.prophylaxis)
+    return Arm(
+        block.id, block.label or block.id, policy, prophylaxis, block.model, block.levers, block.behaviour
+    )
 
 
 def build_scenario(
@@ -347,5 +363,6 @@ def build_scenario(
         utilities=model.utilities,
         data=data,
         levers=model.levers,
+        behaviour=model.behaviour,
         patients=patients,
     )

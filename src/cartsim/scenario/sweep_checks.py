@@ -37,7 +37,7 @@ _FIXED: dict[str, tuple[str, str | None]] = {
         f"population.{key}": ("every point has the same patients, so that points can be compared", None)
         for key in ("file", "sample", "missing", "sha256")
     },
-    "arms": ("every point has the same arms", "one arm's policy, prophylaxis, levers or model"),
+    "arms": ("every point has the same arms", "one arm's policy, prophylaxis, levers, behaviour or model"),
     "reference": ("contrasts of all points are against the same arm", None),
     "site": (
         "it decides which driver runs, which is the same for all points",
@@ -53,7 +53,7 @@ _FIXED: dict[str, tuple[str, str | None]] = {
     "subgroups": ("every point reports the same subgroups", None),
 }
 _MAY_MOVE = ("population.", "site.", "study.horizon_days")
-_ARM_MAY_MOVE = ("policy", "prophylaxis", "model", "levers")
+_ARM_MAY_MOVE = ("policy", "prophylaxis", "model", "levers", "behaviour")
 
 
 def check_sweep(
@@ -107,7 +107,7 @@ class PathChecker:
             if place[2] not in _ARM_MAY_MOVE:
                 return (
                     f"`{place[2]}` of an arm cannot be swept: it is a name",
-                    "its policy, prophylaxis, levers or model",
+                    "its policy, prophylaxis, levers, behaviour or model",
                 )
             return None
         keys = ".".join(str(part) for part in place)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from cartsim.errors import InvalidInput
+from cartsim.scenario.behaviour import Behaviour
 from cartsim.scenario.checks import check_references
 from cartsim.scenario.load import load_scenario
 from cartsim.scenario.models import Arm as ArmBlock
@@ -49,6 +50,7 @@ _SECTIONS: dict[str, Callable[[Any], Any]] = {
     "costs": Costs.model_validate,
     "utilities": Utilities.model_validate,
     "levers": Levers.model_validate,
+    "behaviour": Behaviour.model_validate,
 }
 
 

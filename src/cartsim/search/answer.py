@@ -87,6 +87,12 @@ def check_question(scenario: "Scenario", question: Question) -> Asked:
             why=why,
             mend="site: null" if scenario.site else "run: {source: philox}",
         )
+    if scenario.run.parameter_draws:
+        raise InvalidInput(
+            f"a search compares candidates under one parameter set, and {scenario.run.parameter_draws:,} are asked for",
+            where=scenario.file,
+            mend="run: {parameter_draws: 0}, then `cartsim run --parameter-draws` of the best few",
+        )
     arm, objectives = read_objectives(
         question.minimise,
         question.pareto,

@@ -16,6 +16,7 @@ from typing import Any
 from cartsim.errors import InvalidInput, OutputBroken
 from cartsim.scenario.difference import scenario_difference
 from cartsim.scenario.dump import dump_yaml
+from cartsim.search.samples import FOLDER
 from cartsim.store.manifest import Identity, identity_difference
 from cartsim.store.place import Place
 from cartsim.store.provenance import Provenance
@@ -48,7 +49,7 @@ def open_folder(
             mend="give --out a new or empty folder",
         )
     if fresh:
-        place.delete_all()
+        _start_over(place)
         said = None
     if said is not None:
         _compare(place, said, identity, points)
@@ -72,6 +73,15 @@ def write_answer(
     }
     place.write_text(ANSWER, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
     return said
+
+
+def _start_over(place: Place) -> None:
+    """Remove a search and nothing else; what says whose folder it is goes last, so that a kill leaves a search."""
+    for name in place.names():
+        if name in (*RESULTS, RESOLVED) or name.startswith(f"{FOLDER}/"):
+            place.delete(name)
+    place.delete(ANSWER)
+    place.delete_folders()
 
 
 def _read(place: Place) -> dict[str, Any] | None:

@@ -15,7 +15,9 @@ from cartsim.terms import DISCLAIMER
 
 DEPENDENCIES = ("numpy", "numba", "scipy", "pyarrow", "pandas", "simpy")
 #: Parts of the package that only show or start: no row of a run follows from them.
-_FACES = ("cli", "__main__", "commands/", "report/", "app/", "search/", "sensitivity/", "pairing/", "story/")
+_FACES = (
+    "cli", "__main__", "commands/", "report/", "app/", "search/", "sensitivity/", "pairing/", "story/", "calibrate/",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -292,7 +292,7 @@ _OTHERS: dict[str, Callable[[Any, Seen, float | None], Condition]] = {
     "since_first_toci_h": _since("since_first_toci_h", "after the first tocilizumab", _finite("toci_t")),
     "since_last_toci_h": _since("since_last_toci_h", "after the last tocilizumab", _last_toci),
     "since_first_steroid_h": _since(
-        "since_first_steroid_h", "after the first steroid", _finite("steroid_first_t")
+        "since_first_steroid_h", "after the first steroid", _finite("steroid_start_t")
     ),
     "awaiting_toci_h": _since("awaiting_toci_h", "of waiting for tocilizumab", _awaited),
     "improved": _improved,

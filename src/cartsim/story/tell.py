@@ -17,7 +17,7 @@ from cartsim.story.lives import Life
 from cartsim.story.looks import Look, walk
 from cartsim.story.verdicts import CARE, ORDERED, Verdict, Walked, walk_rules
 from cartsim.story.words import CAUSES, PLACES, Grades, Signs, amount, drug_name, lasting
-from cartsim.terms import HOURS_PER_DAY, Cause, Change, CrsScale, Drug, Setting
+from cartsim.terms import CAPD_BELOW_Y, HOURS_PER_DAY, Cause, Change, CrsScale, Drug, Setting
 
 #: Two clocks that show the same moment differ by less, in days.
 SAME_MOMENT_D = 1e-6
@@ -114,7 +114,9 @@ class _Teller:
 
     def assessment(self, look: Look, verdicts: tuple[Verdict, ...] = (), new: bool = True) -> Event:
         """What one assessment saw."""
-        signs, grades = Signs.of(look.after, look.temperature_c), self._grades(look)
+        child = float(self.life.ran.cohort["age_years"][0]) < CAPD_BELOW_Y
+        signs = Signs.of(look.after, look.temperature_c, "CAPD" if child else "ICE")
+        grades = self._grades(look)
         setting = Setting(int(look.before["setting"][0]))
         data = {
             "signs": vars(signs),

@@ -27,7 +27,7 @@ ORDERED, CARE, HELD_BACK, NOT_MET = "ordered", "intensive care", "held back", "n
 #: What an assessment and its orders change; rules are held against these as they were before.
 _BEFORE = (
     "ref_crs", "ref_bp", "ref_oxygen", "waiting", "outbox", "asked_toci_t", "toci_start", "toci_stop", "toci_t",
-    "toci_last_t", "toci_doses", "toci_prophylactic_doses", "steroid_doses", "steroid_first_t", "anakinra_doses",
+    "toci_last_t", "toci_doses", "toci_prophylactic_doses", "steroid_doses", "steroid_start_t", "anakinra_doses",
     "anakinra_first_t", "reg_action", "reg_rule", "reg_step", "reg_given", "reg_total", "reg_next", "reg_order_t",
     "reg_grade", "reg_syndrome", "reg_covers_until", "reg_daily_mg", "spent", "setting",
 )  # fmt: skip

@@ -18,6 +18,8 @@ BP = (
     "several vasopressors",
 )  # fmt: skip
 OXYGEN = ("", "low-flow oxygen", "high-flow oxygen", "CPAP", "ventilator")
+#: The same in children (terms.CAPD_BELOW_Y); 9 or more was read, the levels below it are recalled.
+CAPD = ("CAPD 0", "CAPD 1–8", "CAPD 1–8, wakes to voice only", "CAPD 9 or more", "unarousable")
 ICE = ("ICE 10", "ICE 7–9", "ICE 3–6", "ICE 0–2", "unarousable")
 PLACES = {
     Setting.HOME: "at home",
@@ -43,15 +45,16 @@ class Signs:
     wide: int
     seizure: int
     temperature_c: float | None = None
+    neuro_tool: str = "ICE"
 
     @classmethod
-    def of(cls, course: np.ndarray, temperature_c: float | None = None) -> "Signs":
-        """Signs of COURSE[1] as last seen."""
+    def of(cls, course: np.ndarray, temperature_c: float | None = None, neuro_tool: str = "ICE") -> "Signs":
+        """Signs of COURSE[1] as last seen; `neuro_tool` is what the neurological level is read from, ICE or CAPD."""
         bp, oxygen, liver, kidney = (int(level) for level in course["level"][0])
         fever = int(course["fever"][0])
         return cls(
             fever, bp, oxygen, liver, kidney, int(course["neuro"][0]), int(course["wide"][0]),
-            int(course["grade_seizure"][0]), temperature_c if fever else None,
+            int(course["grade_seizure"][0]), temperature_c if fever else None, neuro_tool,
         )  # fmt: skip
 
     def text(self) -> str:
@@ -61,7 +64,10 @@ class Signs:
         seen += [f"liver grade {self.liver}" if self.liver else ""]
         seen += [f"kidney grade {self.kidney}" if self.kidney else ""]
         if self.neuro_level or self.wide:
-            seen.append(ICE[self.neuro_level] if self.neuro_level else "mild neurologic signs with ICE 10")
+            words = CAPD if self.neuro_tool == "CAPD" else ICE
+            seen.append(
+                words[self.neuro_level] if self.neuro_level else f"mild neurologic signs with {words[0]}"
+            )
         seen += ["seizure since the last assessment" if self.seizure else ""]
         return ", ".join(word for word in seen if word) or "nothing abnormal"
 
@@ -79,7 +85,8 @@ class Grades:
         """Grades of the assessment between COURSE[1] `before` and `after`; `treated_iv`: fever is, in hospital."""
         fever = bool(after["fever"][0])
         # fever may have been forgotten in this very assessment, with the end of an episode
-        counts = fever or bool(before["fever_began"][0]) or bool(before["drugged"][0])
+        waived = bool(before["drugged"][0]) or int(before["antipyretic"][0]) > 1
+        counts = fever or bool(before["fever_began"][0]) or waived
         levels = after["level"][0]
         crs = {}
         for scale in CrsScale:

@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from cartsim.arms import ReadyArm, tables_wanted
-from cartsim.cells import SPAN, Ran, Span, build_tables, can_join, join, measure, run_arms
+from cartsim.cells import SPAN, Ran, build_tables, can_join, join, measure
 from cartsim.record import schema
 from cartsim.scenario.subgroups import Subgroup, members_of, parse_subgroups
+from cartsim.sweep.draws_block import DRAW_TALLIES, count_draws
+from cartsim.sweep.pieces import run_pieces
 from cartsim.sweep.plan import Block, Cell
 from cartsim.sweep.points import Points
 from cartsim.sweep.question import Key, is_single, make_summary, question_key
 from cartsim.tables.columns import same
-from cartsim.tables.extras import extra_columns, has_extras
 from cartsim.tables.measures import Columns
 from cartsim.tables.occupancy import COUNTS, fold_counts, occupancy_counts
 
@@ -52,24 +53,9 @@ def run_cell(
 
     `columns`: what will be read; those that adsl does not have are made at once, with this cell's prices.
     """
-    scenario, ready = points.scenario(cell.design_id), _arms(points, cell.design_id, arms)
-    pieces = _run_pieces(scenario, ready, cell)
-    if has_extras(scenario):
-        for piece in pieces:
-            for ran, arm in zip(piece, ready, strict=True):
-                ran.extra = extra_columns(scenario, arm.par, ran.block, columns)
-    return pieces
-
-
-def _run_pieces(scenario: "Scenario", ready: list[ReadyArm], cell: Cell) -> list[list[Ran]]:
-    if scenario.site is not None:
-        from cartsim.sites import run_replicate
-
-        return [run_replicate(scenario, ready, cell.replicate)]
-    return [
-        run_arms(scenario, ready, Span(cell.replicate, first, min(SPAN, cell.first + cell.count - first)))
-        for first in range(cell.first, cell.first + max(cell.count, 1), SPAN)
-    ]
+    return run_pieces(
+        points.scenario(cell.design_id), _wanted(points.arms(cell.design_id), arms), cell, columns
+    )
 
 
 def measure_cell(
@@ -84,8 +70,8 @@ def measure_cell(
     return {arm_id: _stack(parts) for arm_id, parts in found.items()}
 
 
-def _arms(points: Points, design_id: int, wanted: Sequence[str] | None) -> list[ReadyArm]:
-    return [arm for arm in points.arms(design_id) if wanted is None or arm.id in wanted]
+def _wanted(ready: Sequence[ReadyArm], names: Sequence[str] | None) -> list[ReadyArm]:
+    return [arm for arm in ready if names is None or arm.id in names]
 
 
 def _stack(parts: Sequence[Columns]) -> Columns:
@@ -123,6 +109,8 @@ class _BlockRun:
             done[SUBGROUP_TALLIES] = self._tally_subgroups()
         if COUNTS in done:
             done[COUNTS] = fold_counts([done[COUNTS]])
+        if self.points.base.run.parameter_draws:
+            done[DRAW_TALLIES] = count_draws(self.points, self.block, self.arms)
         return done
 
     def _counted(self, scenario: "Scenario", key: Key) -> _Counted:

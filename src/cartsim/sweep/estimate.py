@@ -5,6 +5,7 @@ from typing import Any
 from cartsim.arms import tables_wanted
 from cartsim.results import tables_of
 from cartsim.scenario.resolve import Scenario
+from cartsim.sweep.parameter_sets import TIPPING_SUBJECTS
 from cartsim.sweep.plan import Plan
 from cartsim.sweep.points import Points
 from cartsim.sweep.question import is_single, make_summary
@@ -23,6 +24,8 @@ _TABLE_US = {
     "advs": 30.0,
 }
 _POINT_MS = 2.0
+#: ... microseconds a subject, arm and parameter set for counting, where there are several sets.
+_COUNT_US = 12.0
 _BYTES = {
     "adsl": 160,
     "adae": 110,
@@ -49,20 +52,28 @@ def plan(scenario: Scenario, workers: int = 1) -> dict[str, Any]:
     points.check()
     arms = [arm.id for arm in scenario.arms]
     whole = scenario.site is not None
-    cut = Plan.new(len(points), scenario.run.replicates, scenario.subjects, arms, whole=whole)
+    draws = scenario.run.parameter_draws
+    cut = Plan.new(
+        len(points), scenario.run.replicates, scenario.subjects, arms, whole=whole, many_sets=draws > 0
+    )
     rows = cut.total * len(arms)
+    edges = len(points.sets.edges)
+    courses = rows * (1 + draws) + min(rows, len(arms) * TIPPING_SUBJECTS) * edges
     driver = "ward" if whole else "batch"
     wanted = [
         name for name in tables_wanted(scenario) if name != "events" or scenario.outputs.events == "all"
     ]
-    seconds = rows * (_KERNEL_US[driver] + sum(_TABLE_US[name] for name in wanted)) / 1e6
-    seconds += len(points) * _POINT_MS / 1e3
-    results = len(points) * len(arms) * len(make_summary(scenario).endpoints) * 4 * _ROW_BYTES
+    seconds = (courses * _KERNEL_US[driver] + rows * sum(_TABLE_US[name] for name in wanted)) / 1e6
+    sets = 1 + draws + edges
+    seconds += len(points) * sets * _POINT_MS / 1e3
+    seconds += courses * _COUNT_US / 1e6 if draws else 0.0
+    results = len(points) * (1 + draws) * len(arms) * len(make_summary(scenario).endpoints) * 4 * _ROW_BYTES
     planned: dict[str, Any] = {
         "driver": driver,
         "subjects": scenario.subjects,
         "arms": len(arms),
         "replicates": scenario.run.replicates,
+        **({"parameter_sets": sets} if draws else {}),
         "blocks": cut.count_blocks(),
         "tables": tables_of(scenario),
         "estimated_seconds": round(seconds / max(workers, 1), 2),

@@ -18,6 +18,8 @@ from cartsim.store.place import Place
 from cartsim.store.provenance import Provenance
 from cartsim.store.reader import groups_of
 from cartsim.sweep.block import SUBGROUP_TALLIES, TALLIES
+from cartsim.sweep.draws_block import DRAW_TALLIES
+from cartsim.sweep.draws_results import DrawResults
 from cartsim.sweep.plan import Block, Plan
 from cartsim.sweep.points import Points
 from cartsim.sweep.question import is_single, keys_of, make_summary
@@ -67,8 +69,10 @@ def summarise(
     """Results of every design point that `blocks` cover, in order; `told` hears how many points are done."""
     covered = sorted(blocks, key=lambda b: (b.designs, b.number))
     total = max((b.designs[1] for b in covered), default=0)
-    for low in range(0, total, AT_ONCE):
-        high = min(low + AT_ONCE, total)
+    # under many parameter sets a design point has as many counts as that many points
+    at_once = max(AT_ONCE // max(points.base.run.parameter_draws, 1), 1)
+    for low in range(0, total, at_once):
+        high = min(low + at_once, total)
         here = [b for b in covered if b.designs[0] < high and b.designs[1] > low]
         held = [read(b, low, high, TALLIES) for b in here]
 
@@ -153,14 +157,22 @@ def _results(
     summary = make_summary(scenario, arms, single=is_single(points))
     tallies = fold([_between(table, first, last) for table in held])
     curves = summary.incidence_curves(tallies, first) if is_single(points) else None
-    outcomes = [summary.outcomes(tallies, designs)]
-    contrasts = [_contrasts(summary, tallies, scenario.require_seed(), designs)]
-    parts = [_between(table, first, last) for table in also(SUBGROUP_TALLIES)] if scenario.subgroups else []
-    for name in scenario.subgroups or ():
-        of_group = make_summary(scenario, arms, single=is_single(points), population=name)
-        counted = fold([_of_population(table, name) for table in parts])
-        outcomes.append(of_group.outcomes(counted, designs))
-        contrasts.append(_contrasts(of_group, counted, scenario.require_seed(), designs))
+    draws = None
+    if points.base.run.parameter_draws:
+        drawn = [_between(table, first, last) for table in also(DRAW_TALLIES)]
+        draws = DrawResults(points, pa.concat_tables(drawn).unify_dictionaries(), designs, arms)
+        outcomes, contrasts = draws.outcomes, draws.contrasts
+    else:
+        outcomes = [summary.outcomes(tallies, designs)]
+        contrasts = [_contrasts(summary, tallies, scenario.require_seed(), designs)]
+        parts = (
+            [_between(table, first, last) for table in also(SUBGROUP_TALLIES)] if scenario.subgroups else []
+        )
+        for name in scenario.subgroups or ():
+            of_group = make_summary(scenario, arms, single=is_single(points), population=name)
+            counted = fold([_of_population(table, name) for table in parts])
+            outcomes.append(of_group.outcomes(counted, designs))
+            contrasts.append(_contrasts(of_group, counted, scenario.require_seed(), designs))
 
     def counts(name: str) -> list[pa.Table]:
         return [_between(table, first, last) for table in also(name)]
@@ -170,7 +182,7 @@ def _results(
         rows,
         _declared("contrasts", _by_design(contrasts)),
         curves,
-        make_value_tables(points, summary, tallies, rows, designs, counts),
+        make_value_tables(points, summary, tallies, rows, designs, counts, draws),
     )
 
 

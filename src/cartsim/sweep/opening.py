@@ -186,6 +186,7 @@ def _begin(
         [arm.id for arm in base.arms],
         whole=base.site is not None,
         size=size,
+        many_sets=base.run.parameter_draws > 0,
     )
     opened = Opened(points, plan, identity, False, notes)
     write_opening(place, opened)

@@ -17,6 +17,8 @@ from cartsim.errors import InvalidInput
 #: Rows (subjects times arms) of a block: enough to make files worth having, few enough to lose little when killed.
 MOST_ROWS = 65_536
 LEAST_ROWS = 8_192
+#: ... and where each row is simulated under many parameter sets.
+LEAST_ROWS_OF_SETS = 1_024
 #: A run is cut into about this many blocks where it can be, so that several workers have something to do.
 WANTED_BLOCKS = 16
 #: Subjects of one cell are cut on multiples of this, for round numbers in the receipts.
@@ -112,12 +114,16 @@ class Plan:
         arms: Sequence[str],
         whole: bool = False,
         size: int | None = None,
+        many_sets: bool = False,
     ) -> "Plan":
-        """A run that begins. `size`: subjects of a block instead of the usual number."""
+        """A run that begins. `size`: subjects of a block instead of the usual number; `many_sets`: each subject is
+        simulated under many parameter sets, so that fewer of them make a block."""
         box = Box((0, points), (0, replicates), (0, subjects), tuple(arms))
         total = box.cells * max(box.count, 1) * len(arms)
         # a site costs some fifty times as much a subject, so there fewer make a block
         least, most = (1, LEAST_ROWS) if whole else (LEAST_ROWS, MOST_ROWS)
+        if many_sets:
+            least, most = min(least, LEAST_ROWS_OF_SETS), LEAST_ROWS
         rows = min(max(total // WANTED_BLOCKS, least), most)
         return cls((box,), rows if size is None else size * len(arms), whole)
 

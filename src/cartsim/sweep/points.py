@@ -12,6 +12,7 @@ from cartsim.arms import ReadyArm, prepare_arm
 from cartsim.scenario.vary import Variations
 from cartsim.sweep.checking import check_points
 from cartsim.sweep.designs import Design, expand
+from cartsim.sweep.parameter_sets import ParameterSets
 
 if TYPE_CHECKING:
     from cartsim.scenario.resolve import Scenario
@@ -36,6 +37,7 @@ class Points:
         self._parts = Parts()
         self._scenarios: OrderedDict[int, Scenario] = OrderedDict()
         self._arms: OrderedDict[int, list[ReadyArm]] = OrderedDict()
+        self.sets = ParameterSets(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"base": self.base, "design": self.design}

@@ -9,12 +9,14 @@ import pyarrow as pa
 
 from cartsim.analysis.frame import whole_population
 from cartsim.record import schema
+from cartsim.sweep.draws_results import DrawResults, draw_tables
 from cartsim.sweep.points import Points
 from cartsim.tables.occupancy import COUNTS, occupancy_table
 from cartsim.tables.resources import items_of
 
 if TYPE_CHECKING:
     from cartsim.analysis.summary import Summary
+    from cartsim.analysis.value import ArmMeans
     from cartsim.scenario.resolve import Scenario
 
 #: Result tables of a scenario with a `costs:` block.
@@ -24,7 +26,8 @@ COST_TABLES = ("resource_use", "ce", "ce_ratio")
 def value_tables(scenario: "Scenario") -> tuple[str, ...]:
     """Result tables that a scenario asks for, beside outcomes and contrasts."""
     costs = COST_TABLES if scenario.costs is not None else ()
-    return (*costs, *(("occupancy",) if "occupancy" in scenario.outputs.tables else ()))
+    occupancy = ("occupancy",) if "occupancy" in scenario.outputs.tables else ()
+    return (*costs, *occupancy, *draw_tables(scenario))
 
 
 def make_value_tables(
@@ -34,19 +37,26 @@ def make_value_tables(
     outcomes: pa.Table,
     designs: range,
     counts: Callable[[str], Sequence[pa.Table]],
+    draws: DrawResults | None = None,
 ) -> dict[str, pa.Table]:
-    """Those tables for consecutive design points that ask the same. `counts(name)`: what blocks counted in a table."""
+    """Those tables for consecutive design points that ask the same. `counts(name)`: what blocks counted in a table;
+    `draws`: results over parameter sets, which then stand for those of the central set."""
     base = points.base
     made: dict[str, pa.Table] = {}
     wanted = value_tables(base)
     if "resource_use" in wanted:
         made["resource_use"] = _resource_use(points, outcomes, designs)
-        made["ce"] = _ce(points, summary, tallies)
-        made["ce_ratio"] = _ratios(points, summary, tallies)
+        made["ce"] = _ce(points, summary, tallies, draws)
+        made["ce_ratio"] = _ratios(points, summary, tallies, draws)
     if "occupancy" in wanted:
         made["occupancy"] = occupancy_table(
             counts(COUNTS), base.id, summary.arms, points.scenario(designs[0]).grading.crs
         )
+    if draws is not None:
+        made |= draws.tables()
+        if "ce_draws" in wanted:
+            rows = [_ce_row(points, one) | {"draw": number} for number, one in draws.means_of_sets()]
+            made["ce_draws"] = _table("ce_draws", rows)
     return made
 
 
@@ -86,25 +96,26 @@ def _resource_use(points: Points, outcomes: pa.Table, designs: range) -> pa.Tabl
     return _table("resource_use", rows)
 
 
-def _ce(points: Points, summary: "Summary", tallies: pa.Table) -> pa.Table:
+def _ce(points: Points, summary: "Summary", tallies: pa.Table, draws: DrawResults | None) -> pa.Table:
     from cartsim.analysis.value import arm_means
 
-    return _table(
-        "ce",
-        [
-            _money(points, one.design_id)
-            | {"replicate": one.replicate, "arm_id": one.arm_id, "n_subjects": one.n}
-            | {"cost": _null(one.cost), "qald": _null(one.qald), "severe_crs": _null(one.severe)}
-            for one in arm_means(summary, tallies)
-        ],
+    means = arm_means(summary, tallies) if draws is None else draws.arm_means()
+    return _table("ce", [_ce_row(points, one) for one in means])
+
+
+def _ce_row(points: Points, one: "ArmMeans") -> dict[str, Any]:
+    return (
+        _money(points, one.design_id)
+        | {"replicate": one.replicate, "arm_id": one.arm_id, "n_subjects": one.n}
+        | {"cost": _null(one.cost), "qald": _null(one.qald), "severe_crs": _null(one.severe)}
     )
 
 
-def _ratios(points: Points, summary: "Summary", tallies: pa.Table) -> pa.Table:
+def _ratios(points: Points, summary: "Summary", tallies: pa.Table, draws: DrawResults | None) -> pa.Table:
     from cartsim.analysis.value import increments
 
     rows = []
-    for one in increments(summary, tallies):
+    for one in increments(summary, tallies) if draws is None else draws.increments():
         lower, upper = one.interval(summary.frame.confidence)
         rows.append(
             _money(points, one.design_id)

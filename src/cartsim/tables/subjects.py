@@ -9,6 +9,7 @@ from cartsim.record.harm_columns import HARM_COLUMNS
 from cartsim.tables.columns import Identity, build, floats, ints, key_columns, same, words, yes
 from cartsim.tables.days import study_day
 from cartsim.tables.measures import Columns, measures
+from cartsim.terms import CAPD_BELOW_Y
 
 _BASELINE = (
     "ldh_u_per_l",
@@ -93,4 +94,5 @@ def _who(who: Identity, cohort: np.ndarray, n: int) -> dict[str, pa.Array]:
         "product": same(who.product_id, n),
         "high_burden": ints(cohort["high_burden"], "i1"),
         "prior_neuro": ints(cohort["prior_neuro"], "i1"),
+        "neuro_tool": words(np.zeros(n, "i4"), ("CAPD",), cohort["age_years"] < CAPD_BELOW_Y),
     } | {name: floats(cohort[name]) for name in _BASELINE}

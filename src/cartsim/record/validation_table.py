@@ -1,0 +1,62 @@
+"""Why: whether the model may be believed is read off this table, so each published figure stands there with its source,
+its forecast, and the forecast that needs no model."""
+
+from cartsim.record.kinds import F8, I1, I4, I8, TEXT, WORD, Table, key, may, must
+
+TIERS = ("fit", "predict_same", "predict_new", "recalled")
+PARTS = ("figure", "lower quartile", "upper quartile")
+
+VALIDATION = Table(
+    "validation",
+    "Published figures and forecasts",
+    (
+        key("cohort_id", WORD, "Cohort"),
+        key("endpoint", WORD, "Endpoint"),
+        key("target_id", TEXT, "Target", "", "Cohort, endpoint, statistic; the scale where needed."),
+        key("part", WORD, "Which number of it", "", "An interquartile range has two.", values=PARTS),
+        must("patient_set", WORD, "Patients", "", "Figures of the same patients are not independent."),
+        must(
+            "tier",
+            WORD,
+            "Tier",
+            "",
+            "predict_same: patients of the fit, other endpoint; predict_new: new patients; recalled: never scored.",
+            values=TIERS,
+        ),
+        must("policy_contrast", I1, "Under another policy", "", "1: than the fitted cohorts of the product.", top=1),
+        must("verified", I1, "Read in the source", "", "0: recalled.", top=1),
+        must("statistic", WORD, "Statistic"),
+        must("grading_crs", WORD, "CRS scale, as published"),
+        must("grading_icans", WORD, "Neurologic scale, as published"),
+        must("unit", WORD, "Unit of the numbers", "", "fraction, day or event."),
+        may("n", I8, "Patients in the cohort"),
+        must("denominator", I8, "Patients in the denominator"),
+        must("published", F8, "Published", "", "A share is that of whole patients next to the one published."),
+        may("exact_lower", F8, "Exact interval, lower", "", "95 %, Clopper-Pearson; null for days."),
+        may("exact_upper", F8, "Exact interval, upper", "", "95 %, Clopper-Pearson; null for days."),
+        may("simulated", F8, "Simulated", "", "Median over parameter sets of what the fit compares."),
+        may("lower", F8, "Predictive interval, lower", "", "95 %, at the published n; null: nothing to predict from."),
+        may("upper", F8, "Predictive interval, upper", "", "95 %, at the published n; null: nothing to predict from."),
+        must("inside", I1, "Published number inside", "", "1 or 0.", top=1),
+        must("row_inside", I1, "All numbers of the target inside", "", "1 or 0.", top=1),
+        must("scored", I1, "Counts in the score", "", "1 or 0.", top=1),
+        must("score_width", F8, "Width that scores are divided by", "", "docs/validation.md says which."),
+        may("known_width", F8, "Width with known parameters", "", "Of the 95 % interval at the published n."),
+        may("width_ratio", F8, "Width over that width", "", "Days: neither below one whole day."),
+        may("interval_score", F8, "Interval score, scaled", "", "Gneiting and Raftery 2007; low is good."),
+        may("naive_lower", F8, "Naive interval, lower", "", "Pooled fitted cohorts; null where there is none."),
+        may("naive_upper", F8, "Naive interval, upper", "", "Pooled fitted cohorts; null where there is none."),
+        may("naive_interval_score", F8, "Interval score of it, scaled"),
+        may("naive_spread_lower", F8, "Naive with spread, lower", "", "And as far as those are from each other."),
+        may("naive_spread_upper", F8, "Naive with spread, upper", "", "And as far as those are from each other."),
+        may("naive_spread_interval_score", F8, "Interval score of it, scaled"),
+        must("draws", I4, "Parameter sets"),
+        must("citation", WORD, "Citation"),
+        must("doi", WORD, "DOI", "", "Empty where there is none."),
+        must("line", I4, "Line of the target file"),
+    ),
+    "Made by `cartsim validate`: one row a published number. docs/validation.md says how it is read.",
+    (("exact_lower", "exact_upper"), ("lower", "upper"), ("naive_lower", "naive_upper"),
+     ("naive_spread_lower", "naive_spread_upper")),
+    streamed=False,
+)  # fmt: skip
