@@ -4,12 +4,12 @@ import numpy as np
 from scipy.stats import binomtest
 
 from cartsim.draws import study_key
-from cartsim.evidence.registry import load_registry
+from cartsim.evidence.registry import starting_registry
 from cartsim.harms import HarmNumbers, Harms, find_harms, read_numbers
 from cartsim.model.state import COURSE, DOSE, SUBJECT
 from cartsim.terms import Drug, HarmSource, Reaction
 
-REGISTRY = load_registry().numbers()
+REGISTRY = starting_registry().numbers()
 EVERY = ("tocilizumab", "steroid", "anakinra")
 #: A test fails where the exact test rejects the nominal value at this level.
 LEVEL = 1e-6

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from cartsim.calibrate.endpoints import Sample
-from cartsim.calibrate.predict import Forecast, Prediction
 from cartsim.evidence.targets import Target
+from cartsim.validate.predict import Forecast, Prediction
 
 
 def make_target(**changes: Any) -> Target:

@@ -14,6 +14,8 @@ import pytest
 import cartsim
 from cartsim.cli import main
 from cartsim.errors import InvalidInput
+from cartsim.evidence.registry import load_registry
+from cartsim.evidence.weak import weak_priors
 from cartsim.scenario.load import load_scenario
 from cartsim.study import finish
 from cartsim.sweep import parameter_sets
@@ -34,7 +36,7 @@ BASE: dict[str, Any] = {
 #: Column of adsl, how it is read, endpoint and summaries of both tables.
 READ = (
     ("crs_max_astct2019", lambda x: x >= 2, "crs_ge2", "astct2019", "proportion", "risk difference"),
-    ("crs_max_lee2014", lambda x: x >= 1, "crs_any", "lee2014", "proportion", "risk difference"),
+    ("crs_max_lee2014", lambda x: x >= 3, "crs_ge3", "lee2014", "proportion", "risk difference"),
     ("steroid_mg_dex_eq", lambda x: x, "steroid_mg", None, "mean", "mean difference"),
     ("crs_days_ge2", lambda x: x, "crs_days_ge2", "astct2019", "mean", "mean difference"),
 )
@@ -222,14 +224,35 @@ def test_the_tipping_table_moves_one_number_at_a_time(study: cartsim.Study) -> N
     plain = cartsim.run(run_of(), workers=1).contrasts
     row = pick(plain, "crs_ge2", "risk difference", "astct2019", "severe")
     assert pick(central, "crs_ge2", "risk difference", "astct2019", "severe").value == row.value
-    moved = table[table.parameter == "tocilizumab.effect"]
-    assert set(moved.prior_sd) == {-2, 2} and set(moved.setting) == {0.7, 2.0}
-    override = BASE | {"run": {"seed": 5}, "model": {"overrides": {"tocilizumab.effect": 0.7}}}
-    alone = pick(cartsim.run(override, workers=1).contrasts, "icu_any", "risk difference", None, "severe")
-    low = pick(moved[moved.prior_sd == -2], "icu_any", "risk difference", None, "severe")
-    assert (low.value, low.lower, low.upper) == (alone.value, alone.lower, alone.upper)
-    # anakinra plays no part in these policies' rungs unless they give it
     drugs = parameter_sets.drugs_of(load_scenario(BASE))
+    priors = {prior.name: prior for prior in weak_priors(BASE["product"], drugs)}
+    assert set(table.parameter.dropna()) == set(priors)
+    for name, prior in priors.items():
+        moved = table[table.parameter == name]
+        assert set(moved.prior_sd) == {-2, 2}, name
+        assert prior.low < prior.high and set(moved[moved.prior_sd == -2].setting) == {prior.low}, name
+        assert set(moved[moved.prior_sd == 2].setting) == {prior.high}, name
+    # one number of each origin, and one place of a list: where the answer moves most, a run of its own agrees
+    registry = load_registry()
+    rows = table[
+        (table.endpoint == "icu_any") & (table.summary == "risk difference") & table.parameter.notna()
+    ]
+    assert not rows.duplicated(["parameter", "prior_sd"]).any()
+    shift = (rows.value - rows.central_value).abs()
+    for chosen in (
+        lambda prior: prior.element is None and registry[prior.key].status == "calibrated",
+        lambda prior: prior.element is None and registry[prior.key].status != "calibrated",
+        lambda prior: prior.element is not None,
+    ):
+        among = rows.parameter.isin([name for name, prior in priors.items() if chosen(prior)])
+        edge = rows.loc[shift[among].idxmax()]
+        assert edge.value != edge.central_value, edge.parameter
+        prior = priors[edge.parameter]
+        setting = prior.setting(edge.prior_sd > 0, registry.numbers()[prior.key])
+        override = BASE | {"run": {"seed": 5}, "model": {"overrides": {prior.key: setting}}}
+        alone = pick(cartsim.run(override, workers=1).contrasts, "icu_any", "risk difference", None, "severe")
+        assert (edge.value, edge.lower, edge.upper) == (alone.value, alone.lower, alone.upper), edge.parameter
+    # anakinra plays no part in these policies' rungs unless they give it
     assert ("anakinra.b50_mg" in set(table.parameter.dropna())) == ("anakinra" in drugs)
     flips = table[table.significance_differs == 1]
     for one in flips.itertuples():

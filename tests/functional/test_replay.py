@@ -39,6 +39,19 @@ def timing(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture(scope="module")
+def parted(timing: Study) -> tuple[int, float]:
+    """The first subject who has two doses of tocilizumab and no anakinra in arm grade2, the first one ordered before
+    any in arm grade3; and the day of that order, from the stored rows."""
+    rows = timing.table("adcm")
+    toci = rows[rows["CMDECOD"] == "TOCILIZUMAB"]
+    ordered = toci.groupby(["arm_id", "subject"], observed=True)["t_order_d"]
+    early, late = ordered.min()["grade2"], ordered.min()["grade3"]
+    found = early[(ordered.count()["grade2"] >= 2) & (early < late.reindex(early.index))]
+    found = found.drop(rows.loc[rows["CMDECOD"] == "ANAKINRA", "subject"], errors="ignore").sort_index()
+    return int(found.index[0]), float(found.iloc[0])
+
+
+@pytest.fixture(scope="module")
 def ward(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     out = tmp_path_factory.mktemp("ward") / "run"
     scarce = {"run.replicates": 3, "site.beds": 6, "site.icu_beds": 1, "site.tocilizumab_doses": 1}
@@ -136,9 +149,10 @@ def test_a_run_without_subject_tables_is_told_uncompared(probe: Probe, tmp_path:
     assert "no tables of subjects" in cartsim.replay(study, 3).stored.text()
 
 
-def test_a_scenario_needs_no_run(repository: Path, probe: Probe) -> None:
+def test_a_scenario_needs_no_run(repository: Path, probe: Probe, parted: tuple[int, float]) -> None:
     assert "no run to compare" in cartsim.replay(probe(20), 3).stored.text()
-    story = cartsim.replay(repository / "scenarios" / "tocilizumab_timing.yaml", 58, ["grade2", "grade3"])
+    scenario = repository / "scenarios" / "tocilizumab_timing.yaml"
+    story = cartsim.replay(scenario, parted[0], ["grade2", "grade3"])
     assert story.arms == ("grade2", "grade3")
     difference = story.differences[1]
     assert difference is not None and difference.rule_id == "g2_toci" and story.differences[0] is None
@@ -230,9 +244,9 @@ def test_places_that_hold_no_run(tmp_path: Path) -> None:
         ("999", "it was given tocilizumab"),
     ],
 )
-def test_doses_that_do_not_exist(repository: Path, dose: str, said: str) -> None:
+def test_doses_that_do_not_exist(repository: Path, parted: tuple[int, float], dose: str, said: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        cartsim.explain(repository / "scenarios" / "tocilizumab_timing.yaml", 58, dose, "grade2")
+        cartsim.explain(repository / "scenarios" / "tocilizumab_timing.yaml", parted[0], dose, "grade2")
     assert said in str(caught.value)
 
 
@@ -257,9 +271,9 @@ KEYS = {
 }  # fmt: skip
 
 
-def test_the_data_keeps_its_form(repository: Path) -> None:
+def test_the_data_keeps_its_form(repository: Path, parted: tuple[int, float]) -> None:
     scenario = repository / "scenarios" / "tocilizumab_timing.yaml"
-    data = json.loads(json.dumps(cartsim.replay(scenario, 58, why=True).as_dict()))
+    data = json.loads(json.dumps(cartsim.replay(scenario, parted[0], why=True).as_dict()))
     assert set(data) == KEYS[""] and set(data["stored"]) == KEYS["stored"]
     assert [arm["arm_id"] for arm in data["arms"]] == ["grade1_24h", "grade2", "grade3"]
     for arm in data["arms"]:
@@ -275,7 +289,8 @@ def test_the_data_keeps_its_form(repository: Path) -> None:
                 assert set(rule) == KEYS["rule"] and all(
                     set(c) == KEYS["condition"] for c in rule["conditions"]
                 )
-    reason = json.loads(json.dumps(cartsim.explain(scenario, 58, "tocilizumab:2", "grade2").as_dict()))
+    explained = cartsim.explain(scenario, parted[0], "tocilizumab:2", "grade2")
+    reason = json.loads(json.dumps(explained.as_dict()))
     assert set(reason) == KEYS["explain"]
     assert set(reason["dose"]) == KEYS["dose"] | {"t_d", "clock"}
     assert "counterfactual" in reason["counterfactual"]["label"]
@@ -323,23 +338,28 @@ def test_without_a_rule_at_a_site_everybody_lives_again(ward: Study) -> None:
 # --- commands
 
 
-def test_the_commands_print_and_answer_in_json(timing: Study, capsys: pytest.CaptureFixture[str]) -> None:
-    place = str(timing.out)
-    assert main(["replay", place, "--subject", "58", "--arm", "grade2", "--why"]) == 0
+def test_the_commands_print_and_answer_in_json(
+    timing: Study, parted: tuple[int, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, subject = str(timing.out), str(parted[0])
+    day, hour = divmod(round(parted[1] * 24), 24)
+    assert main(["replay", place, "--subject", subject, "--arm", "grade2", "--why"]) == 0
     text = capsys.readouterr().out
     assert "ordered: tocilizumab labelled dose" in text and "agrees with the stored rows" in text
-    assert main(["replay", place, "--subject", "58", "--arm", "grade2", "--arm", "grade3"]) == 0
+    assert main(["replay", place, "--subject", subject, "--arm", "grade2", "--arm", "grade3"]) == 0
     text = capsys.readouterr().out
-    assert ">>> first difference, day 3 12:00" in text and "by rule g2_toci of arm grade2" in text
-    assert main(["replay", place, "--subject", "58"]) == 0
+    assert (
+        f">>> first difference, day {day} {hour:02d}:00" in text and "by rule g2_toci of arm grade2" in text
+    )
+    assert main(["replay", place, "--subject", subject]) == 0
     assert "3 arms; first difference of each" in capsys.readouterr().out
-    assert main(["replay", place, "--subject", "58", "--json"]) == 0
+    assert main(["replay", place, "--subject", subject, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["schema"] == "cartsim/replay/1" and data["stored"]["agrees"] is True
-    assert main(["explain", place, "--subject", "58", "--arm", "grade2", "--dose", "tocilizumab:2"]) == 0
+    assert main(["explain", place, "--subject", subject, "--arm", "grade2", "--dose", "tocilizumab:2"]) == 0
     text = capsys.readouterr().out
     assert "Rule g2_toci of" in text and "the model's counterfactual" in text
-    assert main(["explain", place, "--subject", "58", "--dose", "1", "--json"]) == 0
+    assert main(["explain", place, "--subject", subject, "--dose", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == "cartsim/explain/1"
     assert main(["replay", place, "--subject", "2000"]) == 3
     assert "subjects are numbered 0 to 1999" in capsys.readouterr().err

@@ -209,7 +209,7 @@ def test_claims_and_face_are_printed_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What they say is tested with them; here that rows arrive as a table, as JSON and in files."""
-    from cartsim.calibrate import claims, face
+    from cartsim.claims import claims, face
 
     def rows(kind: str, **row: Any) -> Any:
         def make(**given: Any) -> list[Any]:

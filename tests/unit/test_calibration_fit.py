@@ -97,10 +97,10 @@ def test_steps_reach_the_exact_mean() -> None:
     problem = Linear()
     mean, covariance = problem.exact()
     with Crew(problem) as crew:
-        z, damping = np.zeros(10), 0.0
+        z = np.zeros(10)
         for _ in range(12):
             slope = find_slope(crew, z, first_steps(10))
-            z, loss, damping = step_down(crew, slope, damping)
+            z, loss = step_down(crew, slope)
             assert loss <= slope.loss
     assert np.abs(z - mean).max() < 1e-4
     assert np.allclose(slope.covariance(), covariance, atol=1e-8)

@@ -47,7 +47,7 @@ def test_medians_and_quartiles_by_hand(row: Target) -> None:
     quartiles = replace(row, statistic="iqr", value=None, low=2.0, high=7.0)
     first, third = parts_of(quartiles)
     assert (first.name, third.name) == ("q1", "q3")
-    assert first.error == pytest.approx((0.2**2 + 0.3**2) ** 0.5)
+    assert first.error == pytest.approx(1.5 * (0.2**2 + 0.3**2) ** 0.5)
     assert simulated_numbers(quartiles, (2.5, 6.0)) == [2.5, 6.0]
 
 

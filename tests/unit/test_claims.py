@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cartsim.calibrate.claim_list import Claim, Estimand, load_claims
-from cartsim.calibrate.claim_variables import VARIABLES
-from cartsim.calibrate.claims import ClaimRow, check_claims, over_sets, primary_count, verdict
-from cartsim.calibrate.figures import Figure
-from cartsim.calibrate.settings import setting, simulate
+from cartsim.claims.claim_list import Claim, Estimand, load_claims
+from cartsim.claims.claim_variables import VARIABLES
+from cartsim.claims.claims import ClaimRow, check_claims, over_sets, primary_count, verdict
+from cartsim.claims.figures import Figure
+from cartsim.claims.settings import setting, simulate
 
 
 @pytest.fixture(scope="module")

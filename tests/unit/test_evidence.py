@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from cartsim.evidence.entries import DistributionEntry
+from cartsim.evidence.calibrated import own_calibration
+from cartsim.evidence.entries import DistributionEntry, NumberEntry
 from cartsim.evidence.grading import AXIS_KEYS
 from cartsim.evidence.population import NAMES, Kind, build_correlation
 from cartsim.evidence.reader import DATA, read_evidence, read_files
-from cartsim.evidence.registry import Registry, load_registry
+from cartsim.evidence.registry import Registry, load_registry, starting_registry
 from cartsim.harms import read_numbers
 from cartsim.model.parameters import FIELDS, RUN_FIELDS, fill_parameters, registry_keys
 from cartsim.scenario.levers import bridging_of, lever_numbers
@@ -80,8 +81,9 @@ MODEL_3 = {
 }
 
 
-def test_entries_say_what_they_rest_on() -> None:
-    for key, entry in REGISTRY.items():
+@pytest.mark.parametrize("registry", [starting_registry(), REGISTRY], ids=["files", "calibrated"])
+def test_entries_say_what_they_rest_on(registry: Registry) -> None:
+    for key, entry in registry.items():
         assert entry.unit and len(entry.meaning) > 2, key
         match entry.status:
             case "reported":
@@ -90,10 +92,26 @@ def test_entries_say_what_they_rest_on() -> None:
                 assert entry.formula and entry.inputs, key
             case "assumed":
                 assert entry.reason and entry.range, key
+            case "calibrated":
+                assert registry is REGISTRY, f"{key}: a file calls a number calibrated"
+                assert entry.targets and entry.command and entry.range, key
+                # a reason would be that of the starting value
+                assert entry.reason is None and isinstance(entry, NumberEntry), key
+                # laid over without validation, so that value, range and spread are checked here
+                NumberEntry.model_validate(entry.model_dump())
             case other:
                 raise AssertionError(f"{key}: {other}")
         if entry.status == "assumed" and "recalled" in (entry.reason or ""):
             assert not entry.verified, key
+
+
+def test_calibrated_entries_are_those_of_the_calibration() -> None:
+    calibration = own_calibration()
+    assert calibration is not None
+    calibrated = {key for key, entry in REGISTRY.items() if entry.status == "calibrated"}
+    assert calibrated == set(calibration.keys) and len(calibrated) == REGISTRY.counts()["calibrated"] > 50
+    for key, entry in REGISTRY.items():
+        assert key in calibrated or entry == starting_registry()[key], key
 
 
 def test_counts_cover_every_entry_and_only_file_statuses() -> None:
@@ -301,6 +319,10 @@ def test_hash_is_stable_under_reordering_and_sensitive_to_values(tmp_path: Path)
         data = read_evidence(path.read_text(encoding="utf-8"), path.name).data
         (tmp_path / path.name).write_text(json.dumps(_reversed(data)), encoding="utf-8")
     again = Registry(*read_files(tmp_path))
-    assert list(again) == list(REGISTRY) and again.hash() == REGISTRY.hash()
-    assert load_registry({"tocilizumab.effect": 1.3}).hash() != REGISTRY.hash()
-    assert len(REGISTRY.hash()) == 64
+    files = starting_registry()
+    assert list(again) == list(files) and again.hash() == files.hash()
+    assert list(files) == list(REGISTRY) and files.hash() != REGISTRY.hash(), "a calibration is seen"
+    effect = REGISTRY.numbers()["tocilizumab.effect"]
+    assert isinstance(effect, float)
+    assert load_registry({"tocilizumab.effect": effect + 0.1}).hash() != REGISTRY.hash()
+    assert len(REGISTRY.hash()) == len(files.hash()) == 64

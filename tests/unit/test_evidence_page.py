@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cartsim.calibrate.claim_list import load_claims
+from cartsim.claims.claim_list import load_claims
 from cartsim.cli import main
 from cartsim.commands.evidence_page import COMMAND, cells, evidence_page
 from cartsim.evidence.entries import NumberEntry

@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from cartsim.calibrate import face_measures as measures
-from cartsim.calibrate.face import CHECKS, Check, FaceRow, _row, check_face
-from cartsim.calibrate.face_settings import TAPER_H, contents, make_setting, taper_doses
-from cartsim.calibrate.figures import Figure
-from cartsim.calibrate.settings import Arms
 from cartsim.cells import Ran
+from cartsim.claims import face_measures as measures
+from cartsim.claims.face import CHECKS, Check, FaceRow, _row, check_face
+from cartsim.claims.face_settings import TAPER_H, contents, make_setting, taper_doses
+from cartsim.claims.figures import Figure
+from cartsim.claims.settings import Arms
 from cartsim.errors import InvalidInput
 from cartsim.model.state import CHANGE, COURSE, EPISODE, SAMPLE, SUBJECT
 from cartsim.terms import Axis, Cause, Change, Marker, Syndrome

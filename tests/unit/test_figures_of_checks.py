@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cartsim.calibrate.figures import (
+from cartsim.claims.figures import (
     median,
     needed_to_treat,
     odds_ratio,
@@ -16,7 +16,7 @@ from cartsim.calibrate.figures import (
     risk_ratio,
     share,
 )
-from cartsim.calibrate.moments import calendar_days, first_time, highest_after, place_at, sampled
+from cartsim.claims.moments import calendar_days, first_time, highest_after, place_at, sampled
 from cartsim.model.state import CHANGE, EPISODE, SAMPLE
 from cartsim.terms import Marker, Syndrome
 

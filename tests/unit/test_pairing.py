@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clinic_builder import ALL, with_fever, with_neuro, with_support
+from clinic_builder import ALL, STARTING, with_fever, with_neuro, with_support
 
 from cartsim.arms import ReadyArm, prepare_arm
 from cartsim.cohort import COHORT
@@ -36,7 +36,10 @@ def ready(
     model: Mapping[str, float] | None = None,
     arm_model: Mapping[str, float] | None = None,
 ) -> list[ReadyArm]:
-    """Arms `a`, `b`, ... with these rules (or whole policy blocks), logged as the check logs them."""
+    """Arms `a`, `b`, ... with these rules (or whole policy blocks), logged as the check logs them.
+
+    Numbers are those before calibration, which the hours below were worked out with.
+    """
     blocks = [
         dict(p) if {"rules", "extends"} & set(p) else {"scale": "astct2019", "rules": dict(p)}
         for p in policies
@@ -51,7 +54,7 @@ def ready(
             "id": "pairs",
             "title": "Two arms",
             "product": "axi-cel",
-            "model": {"overrides": dict(HALF_HOUR) | dict(model or {})},
+            "model": {"overrides": STARTING | HALF_HOUR | dict(model or {})},
             "arms": arms,
             "run": {"seed": 20261122},
         }

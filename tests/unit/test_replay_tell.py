@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clinic_builder import ALL, HOUR, make_subject, with_fever, with_neuro, with_support
+from clinic_builder import ALL, HOUR, REGISTRY, STARTING, make_subject, with_fever, with_neuro, with_support
 
 from cartsim.commands.replay import moments
 from cartsim.drivers.batch import run_block
-from cartsim.evidence.registry import load_registry
 from cartsim.model.peaks import latent_peaks
 from cartsim.scenario.load import load_scenario
 from cartsim.story.ending import Ending, other_rows, peak_rows
@@ -23,13 +22,15 @@ from cartsim.story.words import clock
 from cartsim.sweep.points import Points
 
 Probe = Callable[..., dict[str, Any]]
-NUMBERS = load_registry().numbers()
+#: Before calibration, as in every life below: signs of support stand from the first hour of fever.
+NUMBERS = REGISTRY.numbers()
 DEX = {"drug": "dexamethasone", "mg": 10, "every_h": 6, "until": {"icans": "<=1"}, "taper": "none"}
 
 
 def life_of(data: dict[str, Any], subject: np.ndarray) -> Life:
     """The first arm of a scenario, lived by a hand-made subject that is eligible for everything."""
-    scenario = load_scenario(data)
+    overrides = STARTING | data.get("model", {}).get("overrides", {})
+    scenario = load_scenario(data | {"model": {"overrides": overrides}})
     drawn = live(scenario, Points(scenario).arms(0)[:1], 0, 0)[0]
     mask = np.full(1, ALL)
     block = run_block(drawn.arm.clinic, subject, mask, mask)

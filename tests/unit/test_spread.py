@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +12,12 @@ from scipy import stats
 
 from cartsim.draws import name_counter, study_key, uniforms
 from cartsim.errors import InvalidInput
+from cartsim.evidence.calibrated import DRAWS, FOLDER, list_places, own_calibration
 from cartsim.evidence.entries import DistributionEntry, NumberEntry
 from cartsim.evidence.registry import load_registry
 from cartsim.evidence.spread import (
     ORDERED,
+    Spread,
     all_spreads,
     draw_numbers,
     find_spread,
@@ -27,6 +30,10 @@ from cartsim.terms import Decision
 REGISTRY = load_registry()
 SPREADS = all_spreads(REGISTRY)
 UNIT = st.floats(0, 1)
+CALIBRATION = own_calibration()
+#: Keys that come from the joint draws of the calibration, not from a spread of their own.
+CALIBRATED = frozenset(CALIBRATION.keys if CALIBRATION is not None else ())
+SWAPPED = frozenset(key for pair in ORDERED for key in pair)
 
 
 def number(value: Any, **more: Any) -> NumberEntry:
@@ -166,6 +173,11 @@ def test_shipped_rising_lists_keep_rising() -> None:
 # --- parameter sets ----------------------------------------------------------------------------------------------
 
 
+def uncalibrated(product: str) -> list[str]:
+    """Keys of a parameter set that no calibration has touched, without ends that may have changed places."""
+    return sorted(set(draw_numbers(product, 1, 0)) - CALIBRATED - SWAPPED)
+
+
 def test_a_parameter_set_holds_what_the_product_depends_on() -> None:
     drawn = draw_numbers("axi-cel", 7, 0)
     assert {"tocilizumab.effect", "product.axi-cel.crs_mu", "population.lbcl.male_share.p"} <= set(drawn)
@@ -175,23 +187,64 @@ def test_a_parameter_set_holds_what_the_product_depends_on() -> None:
 
 
 def test_a_number_is_drawn_at_an_address_of_its_own() -> None:
-    key = "tocilizumab.effect"
+    """Of its own key, or of key and place where each number of a list moves by itself."""
+
+    def at(name: str, draw: int) -> float:
+        return float(uniforms(study_key(7), [name_counter(name)], Decision.PARAMETER, draw)[0])
+
+    by_place = set()
     for draw in (0, 1, 17):
-        u = float(uniforms(study_key(7), [name_counter(key)], Decision.PARAMETER, draw)[0])
-        assert draw_numbers("axi-cel", 7, draw)[key] == SPREADS[key].quantile(u)
-    each = [
-        float(uniforms(study_key(7), [name_counter(f"signs.offset_sd#{place}")], Decision.PARAMETER, 2)[0])
-        for place in range(4)
-    ]
-    assert draw_numbers("axi-cel", 7, 2)["signs.offset_sd"] == SPREADS["signs.offset_sd"].quantile(each)
+        drawn = draw_numbers("axi-cel", 7, draw)
+        mine = uncalibrated("axi-cel")
+        assert len(mine) > 100
+        for key in mine:
+            spread = SPREADS[key]
+            if spread.moves_as_one:
+                assert drawn[key] == spread.quantile(at(key, draw)), key
+            else:
+                each = [at(f"{key}#{place}", draw) for place in range(spread.size)]
+                assert drawn[key] == spread.quantile(each), key
+                by_place.add(key)
+    assert by_place, "some list moves place by place"
 
 
 def test_sets_differ_by_number_and_seed_and_repeat() -> None:
     first = dict(draw_numbers("axi-cel", 7, 0))
     draw_numbers.cache_clear()
     assert dict(draw_numbers("axi-cel", 7, 0)) == first
+    mine = uncalibrated("axi-cel")
     for other in (draw_numbers("axi-cel", 7, 1), draw_numbers("axi-cel", 8, 0)):
-        assert sum(other[key] != value for key, value in first.items()) > 0.9 * len(first)
+        assert set(other) == set(first)
+        assert sum(other[key] != first[key] for key in mine) > 0.9 * len(mine)
+
+
+def test_calibrated_numbers_come_together_from_one_row_of_the_draws() -> None:
+    """Row `draw` of the table, from its beginning again after its end; the seed has no part in it."""
+    table = pq.read_table(FOLDER / DRAWS)
+    assert CALIBRATION is not None and table.num_rows == CALIBRATION.draws > 100
+    products = ("axi-cel", "cilta-cel")
+    for product, draw in ((p, d) for p in products for d in (0, 1, table.num_rows - 1, table.num_rows + 1)):
+        drawn = draw_numbers(product, 7, draw)
+        row = table.slice(draw % table.num_rows, 1).to_pylist()[0]
+        others = f"product.{next(other for other in products if other != product)}."
+        met = set()
+        for name, wanted in row.items():
+            key, place = list_places(name)
+            if key.startswith(others):
+                assert key not in drawn
+            if key not in drawn:
+                assert key.startswith("product.") and not key.startswith(f"product.{product}."), key
+                continue
+            value = drawn[key]
+            assert (value if place is None else np.atleast_1d(value)[place]) == wanted, name
+            met.add(key)
+        assert met == {key for key in drawn if key in CALIBRATED}
+        assert any(key.startswith(f"product.{product}.") for key in met)
+        assert any(SPREADS[key].size for key in met), "lists as well"
+        elsewhere = draw_numbers(product, 8, draw)
+        assert all(elsewhere[key] == drawn[key] for key in met)
+    first, second = (draw_numbers("axi-cel", 7, draw) for draw in (0, 1))
+    assert all(first[key] != second[key] for key in CALIBRATED & set(first))
 
 
 def test_shared_numbers_are_the_same_for_every_product() -> None:
@@ -201,12 +254,31 @@ def test_shared_numbers_are_the_same_for_every_product() -> None:
     assert all(first[key] == second[key] for key in shared)
 
 
+def law(spread: Spread) -> Any:
+    """What the distribution of a scalar is by another reckoning."""
+    a, b = spread.ends[0]
+    match spread.kind:
+        case "uniform":
+            return stats.uniform(a, b - a)
+        case "log-uniform":
+            return stats.loguniform(a, b)
+        case "lognormal":
+            return stats.lognorm(b, scale=math.exp(a))
+        case other:
+            assert other == "beta"
+            return stats.beta(a, b)
+
+
 def test_draws_follow_the_distribution() -> None:
-    """Kolmogorov-Smirnov over 2,000 sets; rejects at 1e-6 only."""
-    values = [draw_numbers("axi-cel", 11, draw)["tocilizumab.effect"] for draw in range(2_000)]
-    test = stats.kstest(values, stats.uniform(0.7, 1.3).cdf)
-    print(f"largest distance {test.statistic:.4f}, p = {test.pvalue:.3g}")
-    assert test.pvalue > 1e-6
+    """Kolmogorov-Smirnov over 2,000 sets, for the first uncalibrated number of every kind; rejects at 1e-6 only."""
+    kinds = ("uniform", "log-uniform", "lognormal", "beta")
+    scalars = [key for key in uncalibrated("axi-cel") if not SPREADS[key].size]
+    chosen = [next(key for key in scalars if SPREADS[key].kind == kind) for kind in kinds]
+    sets = [draw_numbers("axi-cel", 11, draw) for draw in range(2_000)]
+    for key in chosen:
+        test = stats.kstest([drawn[key] for drawn in sets], law(SPREADS[key]).cdf)
+        print(f"{key}: largest distance {test.statistic:.4f}, p = {test.pvalue:.3g}")
+        assert test.pvalue > 1e-6, key
 
 
 def test_ends_of_an_interval_are_never_drawn_the_wrong_way_round() -> None:

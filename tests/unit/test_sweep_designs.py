@@ -21,6 +21,8 @@ from cartsim.sweep.rows import Grid
 EFFECT = "model.overrides.tocilizumab.effect"
 KD = "model.overrides.tocilizumab.kd_mg_per_l"
 FOR_H = "arms.early.policy.rules.g1_persist.when.for_h"
+#: What a scenario that says nothing about them has, whatever the calibration made of it.
+CENTRAL = load_registry().numbers()
 EARLY = {"g1_persist": {"when": {"for_h": 24}}}
 
 
@@ -89,7 +91,8 @@ def test_a_zip_takes_the_axes_side_by_side() -> None:
 def test_a_list_is_its_rows_and_leaves_what_they_leave() -> None:
     made = design(method="list", rows=[{FOR_H: 0}, {EFFECT: 0.8, FOR_H: 3}, {}])
     assert settings(made) == [{FOR_H: 0}, {FOR_H: 3, EFFECT: 0.8}, {}]
-    assert made.table()[EFFECT].to_pylist() == [1.21, 0.8, 1.21]
+    central = CENTRAL["tocilizumab.effect"]
+    assert central != 0.8 and made.table()[EFFECT].to_pylist() == [central, 0.8, central]
 
 
 def test_one_at_a_time_begins_with_the_scenario_and_leaves_its_own_values_out() -> None:
@@ -120,9 +123,9 @@ def test_one_at_a_time_begins_with_the_scenario_and_leaves_its_own_values_out() 
         "design_id": 0,
         "point_id": "",
         "role": None,
-        EFFECT: 1.21,
+        EFFECT: CENTRAL["tocilizumab.effect"],
         FOR_H: 24.0,
-        KD: 0.4,
+        KD: CENTRAL["tocilizumab.kd_mg_per_l"],
         "product": "axi-cel",
         "monitoring.ward_h": 6.0,
     }

@@ -7,9 +7,13 @@ import pytest
 from scipy import stats
 from validation_builder import days_target, make_cohort, make_prediction, make_target
 
-from cartsim.calibrate.naive import beta_binomial, correlation, naive_forecast, published_events
-from cartsim.calibrate.published import Asked, plain, publish, validation_table
-from cartsim.calibrate.score import (
+from cartsim.commands.validate import parse_cohorts, parse_only
+from cartsim.errors import InvalidInput
+from cartsim.record import check
+from cartsim.report.validation_figure import figure_files
+from cartsim.validate.naive import beta_binomial, correlation, naive_forecast, published_events
+from cartsim.validate.published import Asked, plain, publish, validation_table
+from cartsim.validate.score import (
     SCORED,
     Row,
     binomial_width,
@@ -17,12 +21,8 @@ from cartsim.calibrate.score import (
     interval_score,
     make_rows,
 )
-from cartsim.calibrate.summary import make_score, summary
-from cartsim.calibrate.validation_text import by_cohort, markdown, row_cells, score_lines, set_lines
-from cartsim.commands.validate import parse_cohorts, parse_only
-from cartsim.errors import InvalidInput
-from cartsim.record import check
-from cartsim.report.validation_figure import figure_files
+from cartsim.validate.summary import make_score, summary
+from cartsim.validate.text import by_cohort, markdown, row_cells, score_lines, set_lines
 
 COHORTS = {
     "one": make_cohort("one"),
@@ -214,9 +214,9 @@ def test_score_counts_rows_by_tier_and_patients() -> None:
 
 
 def test_rows_make_a_valid_table_and_the_same_files(tmp_path: Any) -> None:
-    from cartsim.calibrate.published import provenance_of
     from cartsim.evidence.targets import TargetSet
     from cartsim.store.place import Place
+    from cartsim.validate.published import provenance_of
 
     table = validation_table(ten_rows())
     check("validation", table)

@@ -5,8 +5,10 @@ import pytest
 from scipy import stats
 from validation_builder import days_target, make_sample, make_target
 
-from cartsim.calibrate.predict import predict
-from cartsim.calibrate.trials import (
+from cartsim.draws import study_key
+from cartsim.evidence.targets import load_targets
+from cartsim.validate.predict import predict
+from cartsim.validate.trials import (
     TAILS,
     TRIALS,
     Counted,
@@ -18,8 +20,6 @@ from cartsim.calibrate.trials import (
     timed,
     trial_size,
 )
-from cartsim.draws import study_key
-from cartsim.evidence.targets import load_targets
 
 
 def test_events_of_a_trial_are_those_of_subjects_taken_without_putting_back() -> None:

@@ -9,10 +9,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cartsim.calibrate.face import CHECKS, FaceRow, check_face
-from cartsim.calibrate.face_measures import rebounds
-from cartsim.calibrate.face_settings import make_setting
-from cartsim.calibrate.settings import simulate
+from cartsim.claims.face import CHECKS, FaceRow, check_face
+from cartsim.claims.face_measures import rebounds
+from cartsim.claims.face_settings import make_setting
+from cartsim.claims.settings import simulate
 
 pytestmark = pytest.mark.verify
 

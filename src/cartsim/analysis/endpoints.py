@@ -274,19 +274,22 @@ def standard_endpoints(crs_scale: str = "astct2019", *, wide_neuro: bool = True)
     return tuple(out)
 
 
-def status_before_calibration(
-    endpoints: Sequence[Endpoint], counts: Mapping[str, int], overridden: bool = False
+def words_of_evidence(
+    endpoints: Sequence[Endpoint], counts: Mapping[str, int], overridden: bool = False, thin: bool = False
 ) -> dict[str, str]:
-    """Return {endpoint id: "assumed"} for what calls itself calibrated while the registry holds nothing that is.
+    """Return {endpoint id: "assumed"} for what calls itself calibrated and is not, for this registry and product.
 
     `counts` are the registry's entries by status, as in a run's manifest. `overridden`: the product is the user's
     own, so nothing it does was published; everything is "override", but for what is not calibrated in any product.
+    `thin`: of the product's cohort only the share with any CRS could be fitted; all else there is the prior.
     """
     if overridden:
         return {e.id: OVERRIDE for e in endpoints if e.evidence_status != UNCALIBRATED}
-    if counts.get(CALIBRATED):
+    if counts.get(CALIBRATED) and not thin:
         return {}
-    return {e.id: ASSUMED for e in endpoints if e.evidence_status == CALIBRATED}
+    fitted = {"crs_any"} if counts.get(CALIBRATED) else set()
+    words = {e.id: ASSUMED for e in endpoints if e.evidence_status == CALIBRATED and e.id not in fitted}
+    return words | ({"crs_grade": ASSUMED} if fitted else {})
 
 
 def select_endpoints(

@@ -68,7 +68,8 @@ class Frame:
     def _row(self, line: Line) -> dict[str, str | float | None]:
         endpoint = line.endpoint
         named = (line.name, endpoint.scale, endpoint.view, line.summary)
-        status = self.evidence_status.get(endpoint.id) or self.evidence_status.get(endpoint.syndrome or "")
+        words = self.evidence_status
+        status = words.get(line.name) or words.get(endpoint.id) or words.get(endpoint.syndrome or "")
         return {
             "scenario_id": self.scenario_id,
             "arm_id": line.arm_id,

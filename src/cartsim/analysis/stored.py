@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cartsim.analysis.endpoints import select_endpoints, standard_endpoints, status_before_calibration
+from cartsim.analysis.endpoints import select_endpoints, standard_endpoints, words_of_evidence
 from cartsim.analysis.fold import word_codes
 from cartsim.analysis.frame import ReplicationUnit
 from cartsim.analysis.harm_endpoints import harm_endpoints
 from cartsim.analysis.intervals import UniformBlock
 from cartsim.analysis.summary import Summary
 from cartsim.analysis.tally import fold, tally
+from cartsim.evidence.registry import load_registry
 
 RESOLVED, MANIFEST = "scenario.resolved.yaml", "manifest.json"
 
@@ -66,8 +67,11 @@ def summarise_run(folder: str | Path, design_id: int = 0, **options: Any) -> Sto
     else:
         endpoints = select_endpoints(chosen, crs_scale, harms)
     evidence = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["evidence_counts"]
-    overridden = bool((facts.get("product") or {}).get("overrides"))
-    options.setdefault("evidence_status", status_before_calibration(endpoints, evidence, overridden))
+    product = facts.get("product") or {}
+    thin = load_registry().is_thin(product.get("base", ""))
+    options.setdefault(
+        "evidence_status", words_of_evidence(endpoints, evidence, bool(product.get("overrides")), thin)
+    )
     for name in ("curves", "bootstrap"):
         options.setdefault(name, not facts.get("sweep"))
     summary = Summary(

@@ -22,7 +22,6 @@ class State:
 
     z: list[float]
     done: int = 0
-    damping: float = 0.0
     steps: list[float] = field(default_factory=list)
     lines: list[dict[str, Any]] = field(default_factory=list)
     jacobian: list[list[float]] = field(default_factory=list)

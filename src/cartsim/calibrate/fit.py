@@ -143,8 +143,8 @@ class Fitter:
             return  # no step from here helps, and this round has no other place
         z, steps = np.array(self.state.z), np.array(self.state.steps)
         slope = find_slope(self.crew, z, steps)
-        moved, _, damping = step_down(self.crew, slope, self.state.damping)
-        self.state.z, self.state.damping = moved.tolist(), damping
+        moved, _ = step_down(self.crew, slope)
+        self.state.z = moved.tolist()
         self.state.steps = next_steps(slope).tolist()
         self._line("step", name)
         self.state.lines[-1]["still"] = bool(np.array_equal(z, moved))

@@ -3,8 +3,9 @@ than a day. Each row becomes residuals of about unit size (MODEL 7), so that the
 derivatives to a posterior.
 
 Shares: (p - p_obs) / sqrt(p_obs (1 - p_obs) / n + 0.015^2), counts as shares of their total. Medians and quartiles:
-(m - m_obs) / hypot(0.10 m_obs, 0.3 d). Recalled rows have the doubled error. A median is to lie within 15 %, so its
-error is two thirds of that.
+(m - m_obs) / hypot(0.10 m_obs, 0.3 d). A median is to lie within 15 %, so its error is two thirds of that; quartiles
+have 1.5 times as much, so that three figures of one distribution do not count as three. Recalled rows have the
+doubled error.
 """
 
 import math
@@ -23,8 +24,8 @@ REPEATS = Path(__file__).parent / "data" / "repeats.yaml"
 SCHEMA = "cartsim/calibration-repeats/1"
 #: What a model of this kind is off by, whatever the number of patients: share, part of a median, days.
 SHARE_ERROR, DAY_PART, DAY_ERROR = 0.015, 0.10, 0.3
-#: How much wider the error of a recalled row is.
-RECALLED = 2.0
+#: How much wider the error of a recalled row is, and that of a quartile.
+RECALLED, QUARTILE = 2.0, 1.5
 #: Residual of a figure about nobody (no subject had the event): large, and the same everywhere.
 EMPTY = 4.0
 USES = ("fit", "recalled")
@@ -56,7 +57,7 @@ def parts_of(target: "Target") -> tuple[Part, ...]:
         return (Part(target, target.value, factor * day_error(target.value), ""),)
     if target.statistic == "iqr" and target.low is not None and target.high is not None:
         ends = (("q1", target.low), ("q3", target.high))
-        return tuple(Part(target, end, factor * day_error(end), name) for name, end in ends)
+        return tuple(Part(target, end, factor * QUARTILE * day_error(end), name) for name, end in ends)
     raise _unfit(target, f"statistic {target.statistic} is no target of a fit")
 
 

@@ -14,16 +14,17 @@ from cartsim.calibrate.crew import Crew, data_loss
 #: Width of a difference in scores: at first, at least, at most; and in posterior standard deviations.
 STEP, STEP_LEAST, STEP_MOST, STEP_PART = 0.15, 0.04, 0.5, 0.5
 #: No score moves further than this in one step.
-TRUST = 0.7
-#: Damping that is tried, from the last that worked down to none and up until the loss falls.
+TRUST = 0.8
+#: Damping, and parts of the step, that are tried.
 DAMPINGS = (0.0, 0.1, 0.5, 2.0, 8.0, 32.0)
+LENGTHS = (1.0, 0.5, 0.25)
 #: Scores are rounded to this many decimals, so that the last bit of a matrix product stays where it is.
 DECIMALS = 7
 
 
 @dataclass(frozen=True)
 class Slope:
-    """Residuals and their derivatives at a point: r [rows], J [rows, size], and the loss without the prior."""
+    """Residuals and their derivatives at a point: r [rows], J [rows, size]."""
 
     z: np.ndarray
     residuals: np.ndarray
@@ -82,22 +83,24 @@ def find_slope(crew: Crew, z: np.ndarray, steps: np.ndarray) -> Slope:
     return Slope(z, residuals, jacobian)
 
 
-def step_down(crew: Crew, slope: Slope, damping: float = 0.0) -> tuple[np.ndarray, float, float]:
-    """One step of Levenberg and Marquardt: (scores, loss, damping that worked); the same scores where none helps.
+def step_down(crew: Crew, slope: Slope) -> tuple[np.ndarray, float]:
+    """One step of Levenberg and Marquardt: (scores, loss); the same scores where no step helps.
 
-    All dampings are tried at once, since threads are idle otherwise, and the lowest loss wins.
+    Many dampings and lengths are tried at once, which costs little beside the derivatives, and the lowest loss wins.
     """
     gradient = slope.jacobian.T @ slope.residuals + slope.z
     precision = slope.precision()
     scale = np.diag(np.diag(precision))
     candidates = []
-    for more in DAMPINGS:
-        move = -np.linalg.solve(precision + (damping / 4 + more) * scale, gradient)
-        candidates.append(settle(slope.z + np.clip(move, -TRUST, TRUST)))
+    for damping in DAMPINGS:
+        move = -np.linalg.solve(precision + damping * scale, gradient)
+        for length in LENGTHS:
+            part = length * move
+            whole = part * min(1.0, TRUST / max(float(np.abs(part).max()), TRUST))
+            candidates += [settle(slope.z + whole), settle(slope.z + np.clip(part, -TRUST, TRUST))]
+    candidates = list({z.tobytes(): z for z in candidates}.values())
     losses = [
         data_loss(parts) + float(z @ z) for z, parts in zip(candidates, crew.whole(candidates), strict=True)
     ]
     best = int(np.argmin(losses))
-    if not losses[best] < slope.loss:
-        return slope.z, slope.loss, damping / 4 + DAMPINGS[-1]
-    return candidates[best], losses[best], damping / 4 + DAMPINGS[best]
+    return (candidates[best], losses[best]) if losses[best] < slope.loss else (slope.z, slope.loss)

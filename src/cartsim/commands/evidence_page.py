@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cartsim.errors import Unreachable
 
 if TYPE_CHECKING:
-    from cartsim.calibrate.claim_list import Claim
+    from cartsim.claims.claim_list import Claim
     from cartsim.evidence.entries import Entry
 
 COMMAND = "cartsim evidence --markdown docs/evidence.md"
@@ -91,8 +91,8 @@ def cells(key: str, entry: "Entry") -> tuple[str, ...]:
 
 
 def _claims() -> Iterator[str]:
-    from cartsim.calibrate.claim_list import load_claims
-    from cartsim.calibrate.claims import primary_count
+    from cartsim.claims.claim_list import load_claims
+    from cartsim.claims.claims import primary_count
 
     yield ""
     yield "## Claims of the literature"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from cartsim.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from cartsim.calibrate.published import Asked
-    from cartsim.calibrate.score import Row
     from cartsim.store.place import Place
+    from cartsim.validate.published import Asked
+    from cartsim.validate.score import Row
 
 #: What `--only` takes: tiers, and a word for both tiers of predictions.
 ONLY: Mapping[str, tuple[str, ...]] = {
@@ -38,7 +38,7 @@ class Found:
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints."""
-        from cartsim.calibrate.published import plain
+        from cartsim.validate.published import plain
 
         out = None if self.place is None else self.place.text
         told = {"out": out, "files": self.files, **self.said, "rows": self.table.to_pylist()}
@@ -100,13 +100,13 @@ def validate(
     written; the place is tried before anything is simulated.
     """
     from cartsim.calibrate.cohorts import load_cohorts
-    from cartsim.calibrate.predict import predict
-    from cartsim.calibrate.published import provenance_of, publish, question, validation_table
-    from cartsim.calibrate.score import make_rows
-    from cartsim.calibrate.summary import make_score
     from cartsim.evidence.targets import ACTIVE, load_targets
     from cartsim.results import Progress
     from cartsim.store.place import Place
+    from cartsim.validate.predict import predict
+    from cartsim.validate.published import provenance_of, publish, question, validation_table
+    from cartsim.validate.score import make_rows
+    from cartsim.validate.summary import make_score
 
     _check_numbers(asked.draws, asked.subjects, workers)
     target_set = load_targets(targets)
@@ -150,10 +150,10 @@ def answer(
     quiet: bool,
 ) -> Found:
     """What `cartsim validate` does with its options; see `validate` for what is raised."""
-    from cartsim.calibrate.published import Asked
-    from cartsim.calibrate.validation_text import markdown as as_markdown
     from cartsim.commands.progress import progress_bar
     from cartsim.store.place import Place
+    from cartsim.validate.published import Asked
+    from cartsim.validate.text import markdown as as_markdown
 
     asked, cohorts = Asked(seed, draws, subjects, parse_only(only)), parse_cohorts(own)
     with progress_bar(quiet) as progress:
@@ -168,7 +168,7 @@ def answer_claims(
     out: str, subjects: int | None, draws: int | None, seed: int, workers: int, as_json: bool, quiet: bool
 ) -> list[dict[str, Any]]:
     """`--claims`: rows as plain data; printed unless JSON is wanted."""
-    from cartsim.calibrate.claims import check_claims
+    from cartsim.claims.claims import check_claims
     from cartsim.commands.answers import check, print_claims
     from cartsim.commands.progress import progress_bar
     from cartsim.store.place import Place
@@ -186,7 +186,7 @@ def answer_face(
     out: str, subjects: int | None, seed: int, workers: int, as_json: bool, quiet: bool
 ) -> list[dict[str, Any]]:
     """`--face`: rows as plain data; printed unless JSON is wanted."""
-    from cartsim.calibrate.face import check_face
+    from cartsim.claims.face import check_face
     from cartsim.commands.answers import check, print_face
     from cartsim.commands.progress import progress_bar
     from cartsim.store.place import Place
@@ -220,7 +220,9 @@ def _command(
 
 
 def _parts(found: Found, width: int) -> Iterator[Any]:
-    from cartsim.calibrate.validation_text import (
+    from cartsim.commands.terminal import make_table, wrap
+    from cartsim.terms import DISCLAIMER
+    from cartsim.validate.text import (
         NOTES,
         TITLE,
         by_cohort,
@@ -230,8 +232,6 @@ def _parts(found: Found, width: int) -> Iterator[Any]:
         score_lines,
         set_lines,
     )
-    from cartsim.commands.terminal import make_table, wrap
-    from cartsim.terms import DISCLAIMER
 
     yield TITLE
     yield wrap(opening(found.said["asked"]), width)

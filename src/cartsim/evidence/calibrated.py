@@ -110,7 +110,7 @@ def read_calibration(folder: Path) -> Calibration:
             {key: float(row["sd"]) for key, row in rows.items()},
             {key: (float(row["interval"][0]), float(row["interval"][1])) for key, row in rows.items()},
             {key: str(row["prior"]["transform"]) for key, row in rows.items()},
-            str(data["targets_sha256"]),
+            f"fitted to {data.get('targets', 'published figures')} (sha256 {str(data['targets_sha256'])[:12]})",
             str(data["command"]),
             int(data["draws"]),
             hashlib.sha256(text.encode()).hexdigest(),
@@ -174,7 +174,7 @@ def lay_over(entries: Mapping[str, Entry], calibration: Calibration) -> dict[str
             update={
                 "value": value,
                 "status": "calibrated",
-                "targets": f"published outcomes, sha256 {calibration.targets}",
+                "targets": calibration.targets,
                 "command": calibration.command,
                 "reason": None,  # that of the starting value
                 **_spread(key, entry, calibration),

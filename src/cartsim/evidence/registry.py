@@ -102,6 +102,10 @@ class Registry(Mapping[str, Entry]):
             raise _unknown("product", id, self.products())
         return info
 
+    def is_thin(self, product: str) -> bool:
+        """Whether of a product's published cohort only the share with any CRS could be fitted."""
+        return product in self.products() and self.product(product).neuro_definition == "none"
+
     def population(self, product: str) -> Population:
         """Baseline covariates of a product's subjects, cell dose included; raises `InvalidInput` as `product`."""
         name = self.product(product).population

@@ -180,7 +180,7 @@ def answer_question(
             asked.objectives,
             scenario_id=scenario.id,
             arm_id=asked.arm,
-            evidence_status=_evidence_status(asked.objectives, bool(scenario.product.overrides)),
+            evidence_status=_evidence_status(asked.objectives, scenario),
         )
         files = _write_results(place, table, asked.objectives, provenance, scenario.title)
         hashes = {name: hashlib.sha256(place.read_bytes(name)).hexdigest() for name in files}
@@ -214,12 +214,14 @@ def _check_numbers(question: Question, target: Objective) -> None:
         )
 
 
-def _evidence_status(objectives: Sequence[Objective], overridden: bool) -> dict[str, str]:
-    from cartsim.analysis.endpoints import status_before_calibration
+def _evidence_status(objectives: Sequence[Objective], scenario: "Scenario") -> dict[str, str]:
+    from cartsim.analysis.endpoints import words_of_evidence
     from cartsim.evidence.registry import load_registry
 
-    endpoints = [o.endpoint for o in objectives]
-    return status_before_calibration(endpoints, load_registry().counts(), overridden)
+    endpoints, registry, product = [o.endpoint for o in objectives], load_registry(), scenario.product
+    return words_of_evidence(
+        endpoints, registry.counts(), bool(product.overrides), registry.is_thin(product.id)
+    )
 
 
 def _write_results(

@@ -16,7 +16,8 @@ from cartsim.terms import DISCLAIMER
 DEPENDENCIES = ("numpy", "numba", "scipy", "pyarrow", "pandas", "simpy")
 #: Parts of the package that only show or start: no row of a run follows from them.
 _FACES = (
-    "cli", "__main__", "commands/", "report/", "app/", "search/", "sensitivity/", "pairing/", "story/", "calibrate/",
+    "cli", "__main__", "commands/", "report/", "app/", "search/", "sensitivity/", "pairing/", "story/",
+    "calibrate/", "validate/", "claims/",
 )  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def make_summary(
     rows are about. Raises `InvalidInput` for an
     endpoint that does not exist.
     """
-    from cartsim.analysis.endpoints import status_before_calibration
+    from cartsim.analysis.endpoints import words_of_evidence
     from cartsim.analysis.frame import ALL_SUBJECTS
     from cartsim.analysis.summary import Summary
     from cartsim.evidence.registry import load_registry
@@ -101,8 +101,11 @@ def make_summary(
         replication_unit=replication_unit(scenario),
         scenario_id=scenario.id,
         population=population or ALL_SUBJECTS,
-        evidence_status=status_before_calibration(
-            endpoints, load_registry().counts(), overridden=bool(scenario.product.overrides)
+        evidence_status=words_of_evidence(
+            endpoints,
+            load_registry().counts(),
+            overridden=bool(scenario.product.overrides),
+            thin=load_registry().is_thin(scenario.product.id),
         ),
         curves=single,
         bootstrap=single,

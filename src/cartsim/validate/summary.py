@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from cartsim.calibrate.score import SCORED, Row, holds
-from cartsim.calibrate.trials import COUNTED
+from cartsim.validate.score import SCORED, Row, holds
+from cartsim.validate.trials import COUNTED
 
 PREDICTED = SCORED[1:]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cartsim.calibrate.score import Row
 from cartsim.record import schema
 from cartsim.record.validation_table import PARTS
 from cartsim.store.files import encode
 from cartsim.store.place import Place
 from cartsim.store.provenance import Provenance, dependency_versions, engine_commit
+from cartsim.validate.score import Row
 
 if TYPE_CHECKING:
     from cartsim.calibrate.cohorts import Cohort

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from cartsim.calibrate import face_measures as measures
-from cartsim.calibrate.face_measures import Told
-from cartsim.calibrate.face_settings import make_setting
-from cartsim.calibrate.settings import Arms, Stage, Value, simulate
 from cartsim.cells import Ran
+from cartsim.claims import face_measures as measures
+from cartsim.claims.face_measures import Told
+from cartsim.claims.face_settings import make_setting
+from cartsim.claims.settings import Arms, Stage, Value, simulate
 from cartsim.terms import Cause, Marker
 
 SEED = 20261122

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cartsim.analysis.intervals import exact_binomial, normal_quantile
-from cartsim.calibrate.claim_list import Claim, load_claims
-from cartsim.calibrate.claim_variables import VARIABLES
-from cartsim.calibrate.figures import (
+from cartsim.claims.claim_list import Claim, load_claims
+from cartsim.claims.claim_variables import VARIABLES
+from cartsim.claims.figures import (
     NOTHING,
     Figure,
     median,
@@ -27,7 +27,7 @@ from cartsim.calibrate.figures import (
     risk_ratio,
     share,
 )
-from cartsim.calibrate.settings import Arms, Stage, setting, simulate
+from cartsim.claims.settings import Arms, Stage, setting, simulate
 
 if TYPE_CHECKING:
     from cartsim.scenario.resolve import Scenario

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cartsim.calibrate.trials import (
+from cartsim.draws import study_key
+from cartsim.evidence.targets import ACTIVE
+from cartsim.validate.trials import (
     COUNTED,
     DAYS,
     TAILS,
@@ -27,8 +29,6 @@ from cartsim.calibrate.trials import (
     quantile_of,
     timed,
 )
-from cartsim.draws import study_key
-from cartsim.evidence.targets import ACTIVE
 
 if TYPE_CHECKING:
     from cartsim.calibrate.cohorts import Cohort

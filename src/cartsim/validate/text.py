@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cartsim.calibrate.score import SCORED, Number, Row
-from cartsim.calibrate.trials import COUNTED
 from cartsim.terms import DISCLAIMER
+from cartsim.validate.score import SCORED, Number, Row
+from cartsim.validate.trials import COUNTED
 
 TITLE = "Published cohorts and what the model says of them"
 TIER_WORDS = {

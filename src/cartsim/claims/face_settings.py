@@ -5,7 +5,7 @@ shipped products and policies; where a check needs a drug by itself, of a few ru
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cartsim.calibrate.settings import setting
+from cartsim.claims.settings import setting
 from cartsim.policy.courses import tapers
 
 if TYPE_CHECKING:

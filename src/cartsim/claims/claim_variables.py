@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cartsim.calibrate.settings import column
 from cartsim.cells import Ran
+from cartsim.claims.settings import column
 from cartsim.tables.responses import response, to_resolution, treated_crs
 
 SEVERE = 3

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cartsim.calibrate.trials import COUNTED, TAILS, binomial, quantile_of
 from cartsim.evidence.target_rows import crs_scales
+from cartsim.validate.trials import COUNTED, TAILS, binomial, quantile_of
 
 if TYPE_CHECKING:
     from cartsim.calibrate.cohorts import Cohort
-    from cartsim.calibrate.predict import Forecast
     from cartsim.evidence.targets import Target
+    from cartsim.validate.predict import Forecast
 
 Interval = tuple[float, float]
 _MOST_ALIKE = 0.99

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from cartsim.calibrate.face_settings import MARKERS_EVERY_H, TAPER_H
-from cartsim.calibrate.figures import (
+from cartsim.cells import Ran
+from cartsim.claims.face_settings import MARKERS_EVERY_H, TAPER_H
+from cartsim.claims.figures import (
     NOTHING,
     Figure,
     median,
@@ -17,15 +18,14 @@ from cartsim.calibrate.figures import (
     regrading,
     share,
 )
-from cartsim.calibrate.moments import (
+from cartsim.claims.moments import (
     calendar_days,
     first_time,
     highest_after,
     place_at,
     sampled,
 )
-from cartsim.calibrate.settings import Arms, column
-from cartsim.cells import Ran
+from cartsim.claims.settings import Arms, column
 from cartsim.tables.grades import died_of
 from cartsim.tables.intervals import states_of
 from cartsim.tables.responses import spans, to_defervescence

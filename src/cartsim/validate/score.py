@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING
 
-from cartsim.calibrate.naive import Interval, naive_forecast, published_events, published_numbers
-from cartsim.calibrate.predict import Forecast, Prediction
-from cartsim.calibrate.trials import COUNTED, TAILS, binomial, quantile_of
+from cartsim.validate.naive import Interval, naive_forecast, published_events, published_numbers
+from cartsim.validate.predict import Forecast, Prediction
+from cartsim.validate.trials import COUNTED, TAILS, binomial, quantile_of
 
 if TYPE_CHECKING:
     from cartsim.calibrate.cohorts import Cohort
