@@ -246,9 +246,12 @@ def test_the_queue_is_first_come_first_served_and_the_sick_go_first(scarce: Stud
         assert planned["subject"].tolist() == adsl.loc[adsl["arm_id"] == arm, "subject"].tolist()
         sick = own.drop(planned.index)
         for name, queue in [("planned", planned), *sick.groupby("resource", observed=True)]:
-            served = queue.dropna(subset="t_granted_d").sort_values(["t_asked_d", "subject"])
+            served = queue.dropna(subset="t_granted_d")
             assert len(served) > 3, (arm, name)
-            assert served["t_granted_d"].is_monotonic_increasing, (arm, name)
+            # who asks at one moment may differ by the last bit of a clock: days since infusion are added to its time
+            moments = served.groupby(served["t_asked_d"].round(9))["t_granted_d"]
+            earliest, latest = moments.min().to_numpy(), moments.max().to_numpy()
+            assert (earliest[1:] >= latest[:-1]).all(), (arm, name)
         back = sick[sick["resource"] == "WARD_BED"]
         assert len(back) > 3, arm
         for row in back.itertuples():

@@ -1,8 +1,9 @@
 """Why: a cluster of many machines, through a Dask scheduler that somebody has started (by hand, dask-jobqueue, a Helm
 chart). Workers write their own files; only small receipts travel.
 
-The scheduler gives tasks of dead workers to living ones by itself; a task that has taken as many workers with it as
-the scheduler's `allowed-failures` permits comes back as a failure.
+The scheduler gives tasks of dead workers to living ones by itself; a task that has been with as many dying workers as
+its `allowed-failures` permits comes back as a failure. It may only have lain beside the one that killed them, so where
+several come back each is tried again alone.
 """
 
 import json
@@ -76,23 +77,42 @@ class ClusterExecutor:
         numbers, waiting = count(), iter(tasks)
         under_way: dict[Future[Any], T] = {}
         ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        suspects: list[Done[T, R]] = []
+
+        def send(task: T) -> None:
+            with _lost(self.scheduler):
+                key = f"{name}-{next(numbers)}"
+                future = self._client.submit(run_task, name, task, key=key, pure=False)
+            under_way[future] = task
+            future.add_done_callback(ended.put)
+
+        def receive() -> list[Done[T, R]]:
+            with _lost(self.scheduler):
+                return self._gather({future: under_way.pop(future) for future in self._next(ended)})
+
         with _lost(self.scheduler):
             self._client.register_plugin(shipment, name=name)
         try:
             while True:
                 for task in islice(waiting, max(0, AHEAD * self.workers - len(under_way))):
-                    with _lost(self.scheduler):
-                        key = f"{name}-{next(numbers)}"
-                        future = self._client.submit(run_task, name, task, key=key, pure=False)
-                    under_way[future] = task
-                    future.add_done_callback(ended.put)
+                    send(task)
                 if not under_way:
-                    return
-                with _lost(self.scheduler):
-                    futures = self._next(ended)
-                    some = self._gather({future: under_way.pop(future) for future in futures})
-                    del futures
-                yield from some
+                    break
+                for one in receive():
+                    if _is_suspect(one):
+                        suspects.append(one)
+                    else:
+                        yield one
+            cleared = 0
+            for one in suspects:
+                # the last one left, when all the others have been cleared, needs no more dead workers as a proof
+                if cleared == len(suspects) - 1:
+                    yield one
+                    continue
+                send(one.task)
+                (again,) = receive()
+                cleared += not _is_suspect(again)
+                yield again
         finally:
             # a scheduler that has gone has nothing left to cancel
             if self._client.status == "running":
@@ -283,6 +303,10 @@ def _read(task: T, future: "Future[Any]", scheduler: str) -> Done[T, Any]:
             mend="install the same cartsim in the environment that starts the workers",
         ) from error
     return Done(task, result, failure)
+
+
+def _is_suspect(done: Done[Any, Any]) -> bool:
+    return done.failure is not None and done.failure.kind == WORKER_DIED
 
 
 @contextmanager
