@@ -6,20 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cartsim.commands.options import Json, Quiet, app, print_json
+from cartsim.commands.options import Cohorts, Json, Quiet, Targets, app, print_json
 from cartsim.errors import InvalidInput
 
 
 @app.command(short_help="Hold the model against published cohorts, with a score.")
 def validate(
-    targets: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Target file (CSV) of your own; the package's unless given."),
-    ] = None,
-    cohort: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID=SCENARIO", help="Scenario file of a cohort in it; several times for more."),
-    ] = None,
+    targets: Targets = None,
+    cohort: Cohorts = None,
     out: Annotated[str | None, typer.Option(help="Folder or s3://bucket/prefix.")] = None,
     draws: Annotated[int | None, typer.Option(help="Parameter sets (200; of claims 50).")] = None,
     subjects: Annotated[
@@ -92,14 +86,8 @@ def _only_rows(given: dict[str, Any]) -> None:
 
 @app.command(short_help="Fit the model to published cohorts, with the uncertainty that is left.")
 def calibrate(
-    targets: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Target file (CSV) of your own; the package's unless given."),
-    ] = None,
-    cohort: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID=SCENARIO", help="Scenario file of a cohort in it; several times for more."),
-    ] = None,
+    targets: Targets = None,
+    cohort: Cohorts = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default results/calibration.")] = None,
     subjects: Annotated[
         int, typer.Option(min=64, max=1 << 20, help="Sobol' subjects of each cohort.")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from os import cpu_count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from cartsim.claims.figures import (
     share,
 )
 from cartsim.claims.settings import Arms, Stage, setting, simulate
+from cartsim.sweep.executors.base import cores
 
 if TYPE_CHECKING:
     from cartsim.scenario.resolve import Scenario
@@ -98,7 +98,7 @@ def check_claims(
     report(Stage(STAGE, 0, total))
     few = min(subjects, max(LEAST, subjects // PART))
     rows: dict[str, ClaimRow] = {}
-    with ThreadPoolExecutor(workers or cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         for name in used:
             own = [claim for claim in claims if claim.setting == name]
             arms = simulate(scenarios[name], subjects, workers=workers)

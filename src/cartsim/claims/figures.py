@@ -97,7 +97,9 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> Figure:
     n = int(known.sum())
     if n < 4:
         return NOTHING
-    first, second = _ranks(x[known]), _ranks(y[known])
+    from scipy.stats import rankdata
+
+    first, second = rankdata(x[known]), rankdata(y[known])
     if first.std() == 0 or second.std() == 0:
         return Figure(NAN, n=n)
     rho = float(np.corrcoef(first, second)[0, 1])
@@ -141,10 +143,3 @@ def regrading(among: np.ndarray, other: np.ndarray, first: np.ndarray) -> tuple[
 
 def _pairs(new: np.ndarray, reference: np.ndarray) -> tuple[int, int, int]:
     return int((new & reference).sum()), int((new & ~reference).sum()), int((~new & reference).sum())
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, equal values sharing their mean rank."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts) - 1
-    return (last - (counts - 1) / 2)[which]

@@ -2,7 +2,6 @@
 each arm on the same subjects, and what happened stays in arrays with the logs that the scenario asks for.
 """
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from cartsim.arm_parts import Parts
 from cartsim.arms import prepare_arm
 from cartsim.cells import Ran, join, measure, run_arms, spans
 from cartsim.scenario.load import load_scenario
+from cartsim.sweep.executors.base import cores
 
 if TYPE_CHECKING:
     from cartsim.scenario.resolve import Scenario
@@ -64,7 +64,7 @@ def simulate(
         scenario = replace(scenario, model_overrides={**scenario.model_overrides, **numbers})
     parts = Parts()
     arms = [prepare_arm(scenario, arm, number, parts) for number, arm in enumerate(scenario.arms, 1)]
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         pieces = list(pool.map(lambda span: run_arms(scenario, arms, span), spans(subjects, 1)))
     return {arm.id: join([piece[k] for piece in pieces]) for k, arm in enumerate(arms)}
 

@@ -30,14 +30,14 @@ def run_calibration(
 ) -> None:
     """Fit, write and print; see `cartsim.calibrate.calibration.calibrate` for what is raised."""
     import json
-    import os
 
     from cartsim.calibrate.calibration import calibrate
     from cartsim.commands.progress import progress_bar
+    from cartsim.sweep.executors.base import cores
 
     folder = out or DEFAULT_OUT
     with progress_bar(quiet) as progress:
-        report = calibrate(asked, folder, workers=workers or os.cpu_count() or 1, fresh=fresh, tell=progress)
+        report = calibrate(asked, folder, workers=workers or cores(), fresh=fresh, tell=progress)
     if as_json:
         print(json.dumps(as_data(report, folder), indent=2, ensure_ascii=False, allow_nan=False))
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cartsim.commands.terminal import make_console, wrap
+from cartsim.sweep.executors.base import cores
 
 CORE = (
     "simpy",
@@ -54,7 +55,7 @@ def examine() -> dict[str, Any]:
         "cartsim": _version("cartsim"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "cores": _cores(),
+        "cores": cores(),
         "compiling": "off (NUMBA_DISABLE_JIT)" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else "on",
         "packages": packages,
         "folders": folders,
@@ -91,11 +92,6 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _writable(folder: Path) -> bool:

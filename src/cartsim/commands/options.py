@@ -2,6 +2,7 @@
 declared once, so that it looks and works the same everywhere."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,14 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Targets = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Target file (CSV) of your own; the package's unless given."),
+]
+Cohorts = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID=SCENARIO", help="Scenario file of a cohort in it; several times for more."),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one value, such as arms.early.policy=asco_2021."),

@@ -2,7 +2,6 @@
 of subjects is compared and forgotten before the next, so that memory hardly grows with the cohort.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from cartsim.pairing.compare import Side, compare
 from cartsim.pairing.contrast import contrast_policies
 from cartsim.pairing.gather import Gathered, Pair, Told, join_tables, tell
 from cartsim.pairing.report import PairingReport
+from cartsim.sweep.executors.base import cores
 
 if TYPE_CHECKING:
     from cartsim.scenario.resolve import Scenario
@@ -73,9 +73,7 @@ def check_pairing(
     def work(span: Span) -> list[Told]:
         return _compare_span(pairs, seed, scenario.run.source, span)
 
-    for span, found in _in_order(
-        work, _spans(count, scenario.run.replicates), workers or os.cpu_count() or 1
-    ):
+    for span, found in _in_order(work, _spans(count, scenario.run.replicates), workers or cores()):
         for one, told in zip(gathered, found, strict=True):
             one.add(told, span.replicate, span.first)
         done += span.count

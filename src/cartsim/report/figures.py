@@ -44,6 +44,15 @@ LABEL_WIDTH = 26
 INK = "#222222"
 #: Fixed, so that element ids in SVG do not change from run to run.
 HASH_SALT = "cartsim"
+#: What every figure starts from.
+STYLE = {
+    "svg.hashsalt": HASH_SALT,
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def write_figures(
@@ -63,13 +72,7 @@ def write_figures(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    style = {
-        "svg.hashsalt": HASH_SALT,
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
+    style = STYLE | {
         "axes.titlesize": 10,
         "axes.titlelocation": "left",
         "axes.titleweight": "bold",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cartsim.report.figures import HASH_SALT, INK
+from cartsim.report.figures import INK, STYLE
 from cartsim.terms import DISCLAIMER
 
 #: Okabe and Ito (2008); the lighter one is hatched, so that grey keeps them apart.
@@ -48,15 +48,7 @@ def write_sensitivity(
     import matplotlib
 
     folder = Path(folder)
-    style = {
-        "svg.hashsalt": HASH_SALT,
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "hatch.linewidth": 0.6,
-    }
+    style = STYLE | {"hatch.linewidth": 0.6}
     paths = []
     with matplotlib.rc_context(style):
         figure = draw_sensitivity(findings, shares=shares, labels=labels, title=title)

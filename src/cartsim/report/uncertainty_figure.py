@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cartsim.report.figures import ARM_COLOURS, HASH_SALT, INK
+from cartsim.report.figures import ARM_COLOURS, INK, STYLE
 from cartsim.terms import DISCLAIMER
 
 NAME = "differences"
@@ -51,15 +51,7 @@ def write_differences(
     if not rows:
         return []
     folder, paths = Path(folder), []
-    style = {
-        "svg.hashsalt": HASH_SALT,
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-    }
+    style = STYLE | {"axes.spines.left": False}
     with matplotlib.rc_context(style):
         figure = _draw(rows, draws, dict(labels or {}), title)
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cartsim.report.figures import STYLE
 from cartsim.terms import DISCLAIMER
 
 #: Okabe and Ito's blue and vermilion; a published number outside is a cross as well.
@@ -76,15 +77,7 @@ def figure_files(table: pa.Table) -> dict[str, bytes]:
     """{file name: content} of the figure as PNG and SVG, without date or program name."""
     import matplotlib
 
-    style = {
-        "svg.hashsalt": "cartsim",
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-    }
+    style = STYLE | {"font.size": 8, "axes.spines.left": False}
     files = {}
     with matplotlib.rc_context(style):
         figure = draw_validation(table)
